@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The objects of hv: a VM, its vCPUs, and what common code asks of the vendor code.
+ *
+ * Lifetimes: /dev/hv makes VM descriptors, a VM descriptor makes vCPU (and device) descriptors.
+ * Each descriptor holds a reference on the VM (hv_vm_get/hv_vm_put); the last one tears it down.
+ * A vCPU lives as long as its VM. Documentation/locking.rst has the locks and their order.
+ */
+#ifndef HV_H
+#define HV_H
+
+#include <linux/kvm.h>
+#include <linux/hrtimer.h>
+#include <linux/kernel.h>
+#include <linux/mm_types.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/rcuwait.h>
+#include <linux/refcount.h>
+#include <linux/sched.h>
+#include <linux/signal_types.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/types.h>
+#include <linux/xarray.h>
+
+#include "stats.h"
+
+#define HV_MAX_VCPUS		255		/* xAPIC ids 0-254 */
+#define HV_SOFT_MAX_VCPUS	64		/* what KVM_CAP_NR_VCPUS recommends at most */
+#define HV_MAX_VCPU_ID		255		/* ids are below this */
+#define HV_USER_SLOTS		32764		/* memory slots a VM can have (as KVM on x86) */
+#define HV_MAX_GSI		1024		/* routable interrupt lines */
+
+typedef u64 hv_gfn_t;				/* guest frame number: gpa >> PAGE_SHIFT */
+
+struct hv_vm;
+struct hv_vcpu;
+struct hv_lapic;
+struct hv_ioapic;
+struct hv_pic;
+struct hv_pit;
+struct hv_irq_routing;
+struct hv_iobus;
+struct hv_memslots;
+struct hv_cpuid;
+
+/* ---- vCPU registers ------------------------------------------------------------------------ */
+
+/* General registers in the order of the instruction encoding. */
+enum hv_gpr {
+	HV_RAX, HV_RCX, HV_RDX, HV_RBX, HV_RSP, HV_RBP, HV_RSI, HV_RDI,
+	HV_R8, HV_R9, HV_R10, HV_R11, HV_R12, HV_R13, HV_R14, HV_R15,
+	HV_NR_GPRS
+};
+
+/* Segment registers in the order of the instruction encoding, then the two system ones. */
+enum hv_seg { HV_ES, HV_CS, HV_SS, HV_DS, HV_FS, HV_GS, HV_LDTR, HV_TR, HV_NR_SEGS };
+
+/*
+ * Register state comes in groups. Common code calls hv_regs_need() before it reads a group and
+ * hv_regs_dirty() when it has changed one; the vendor code copies a group from or to its control
+ * block only then. GPRs, RIP and RFLAGS (HV_REGS_GPR) are always in place between exits.
+ */
+#define HV_REGS_GPR	BIT(0)	/* gpr[], rip, rflags: always valid, always written back */
+#define HV_REGS_SEG	BIT(1)	/* seg[], gdt, idt */
+#define HV_REGS_CR	BIT(2)	/* cr0, cr2, cr3, cr4, efer (guest-visible values) */
+#define HV_REGS_DR	BIT(3)	/* dr6, dr7 (db[] are kept by x86/debug.c) */
+#define HV_REGS_ALL	(HV_REGS_GPR | HV_REGS_SEG | HV_REGS_CR | HV_REGS_DR)
+
+struct hv_regs {
+	u64 gpr[HV_NR_GPRS];
+	u64 rip;
+	u64 rflags;
+	struct kvm_segment seg[HV_NR_SEGS];
+	struct kvm_dtable gdt, idt;
+	u64 cr0, cr2, cr3, cr4, efer;
+	u64 db[4], dr6, dr7;		/* the guest's debug registers */
+};
+
+/* ---- events waiting for a vCPU -------------------------------------------------------------- */
+
+struct hv_exception {
+	bool pending;		/* raised, side effects (CR2, DR6) not yet applied */
+	bool injected;		/* delivery begun: must be re-injected as it is */
+	bool has_error;
+	bool has_payload;
+	u8 vector;
+	u32 error_code;
+	u64 payload;		/* #PF: CR2, #DB: DR6 bits */
+};
+
+struct hv_events {
+	struct hv_exception exception;
+	struct {
+		bool injected;
+		bool soft;
+		u8 vector;
+	} interrupt;
+	bool nmi_injected;
+	u8 nmi_pending;		/* 0-2, taken over from nmi_queued */
+	atomic_t nmi_queued;	/* from other threads */
+	int user_irq;		/* KVM_INTERRUPT without in-kernel irqchip: vector or -1 */
+};
+
+/* ---- requests: bits that other threads set and the vCPU acts on before it enters ------------- */
+
+enum hv_req {
+	HV_REQ_TLB_FLUSH,	/* second-level entries changed: flush before the next entry */
+	HV_REQ_EVENT,		/* look for interrupts, NMIs, exceptions to inject */
+	HV_REQ_NMI,		/* nmi_queued is not zero */
+	HV_REQ_SLOTS,		/* let go of the memory slots' SRCU and take them again */
+	HV_REQ_CLOCK,		/* kvm-clock data is stale */
+	HV_REQ_TIMER,		/* the LAPIC timer fired: hv_lapic_timer_inject() */
+	HV_REQ_TRIPLE_FAULT,	/* report KVM_EXIT_SHUTDOWN */
+	HV_REQ_VM_DEAD,		/* the VM is being torn down or is broken: -EIO */
+	HV_REQ_UNBLOCK,		/* wake from HLT without a reason of the guest's */
+	HV_REQ_STEAL,		/* write steal time */
+	HV_REQ_APIC_EVENT,	/* INIT or SIPI is latched in the LAPIC */
+	HV_NR_REQS
+};
+
+enum hv_vcpu_mode { HV_OUTSIDE_GUEST, HV_IN_GUEST };
+
+/* What an exit handler wants to happen next; negative values are -errno for KVM_RUN. */
+enum hv_next {
+	HV_NEXT_USER = 0,	/* vcpu->run is filled in: return to user space */
+	HV_NEXT_RESUME = 1,	/* go on running the guest */
+	HV_NEXT_SLEEP = 2,	/* call the handler again where it may sleep (nothing changed) */
+};
+
+/* Per-vCPU MSRs that common code keeps (x86/msr.c); the rest lives in the control block. */
+struct hv_msrs {
+	u64 apic_base;
+	u64 misc_enable;
+	u64 ia32_tsc_adjust;
+	u64 tsc_aux;
+	u64 ucode_rev;
+	u64 mtrr_def_type;
+	u64 mtrr_fixed[11];
+	u64 mtrr_var[16];
+	u64 mcg_cap, mcg_status, mcg_ctl;
+	u64 *mce_banks;			/* 4 registers per bank */
+	u64 feature_control;
+	u64 smi_count;
+	u64 hwcr;
+	u64 xss;
+	u64 spec_ctrl;
+	u64 virt_spec_ctrl;
+	u64 arch_capabilities;
+	u64 platform_info;
+	u64 poll_control;
+};
+
+/* kvm-clock and steal time of one vCPU (x86/clock.c, x86/pv.c). */
+struct hv_pvclock {
+	u64 msr_system_time;		/* as the guest wrote it; bit 0: enabled */
+	u64 msr_steal_time;
+	u64 last_steal;			/* run_delay at the last report, ns */
+	u32 steal_version;
+	u32 clock_version;
+	bool guest_stopped;		/* KVM_KVMCLOCK_CTRL: PVCLOCK_GUEST_STOPPED next time */
+	u64 tsc_offset;			/* guest TSC = host TSC + tsc_offset */
+	u32 tsc_khz;			/* guest's TSC frequency */
+};
+
+/* The guest's extended register state (x86/fpu.c): a standard-format XSAVE area. */
+struct hv_fpu {
+	void *area;			/* 64-byte aligned, hv_caps.xsave_size bytes */
+	u64 xcr0;			/* guest's */
+	u64 xfeatures;			/* components the guest may enable (from its CPUID) */
+	bool loaded;			/* in the CPU's registers now (inner loop) */
+	u32 host_pkru;
+	u64 host_xcr0;
+	u64 host_tsc_aux;
+};
+
+/* State of an emulation that waits for user space (x86/mmio.c). */
+#define HV_MMIO_FRAGMENTS 4
+struct hv_mmio_frag {
+	u64 gpa;
+	u32 len;			/* 1-8 */
+	bool done;
+	u8 data[8];
+};
+struct hv_mmio {
+	bool active;			/* KVM_EXIT_MMIO outstanding */
+	bool is_write;
+	u8 nr, cur;			/* fragments, the one user space works on */
+	struct hv_mmio_frag frag[HV_MMIO_FRAGMENTS];
+};
+
+/* PIO that waits for user space. */
+struct hv_pio {
+	bool active;
+	bool in;
+	bool string;			/* data goes through the emulator (INS) */
+	u8 size;
+	u16 port;
+	u32 count;
+};
+
+#define HV_MMU_CACHE 8
+
+struct hv_vcpu {
+	struct hv_vm *vm;
+	int cpu;			/* host CPU that last loaded it, -1: none */
+	int mode;			/* enum hv_vcpu_mode */
+	unsigned long requests;		/* BIT(enum hv_req) */
+	u32 id;				/* KVM_CREATE_VCPU's argument, APIC id at reset */
+	u32 index;			/* 0 .. created - 1 */
+
+	u32 regs_valid, regs_dirty;	/* HV_REGS_* */
+	struct hv_regs regs;
+	struct hv_events events;
+
+	struct kvm_run *run;		/* shared with user space: never trust, read once */
+	void *pio_data;			/* page 1 of the mapping */
+	struct kvm_coalesced_mmio_ring *ring;	/* page 2 */
+
+	struct mutex mutex;		/* held by every vCPU ioctl that touches its state */
+	struct pid __rcu *pid;		/* thread that last ran it, for yield */
+	struct preempt_notifier notifier;
+	bool preempted;
+	bool in_inner;			/* inner loop: preemption off, guest FPU loaded */
+	int srcu_idx;			/* vm->srcu while running */
+	sigset_t sigset;
+	bool sigset_active;
+	bool launched;			/* has entered the guest at least once */
+
+	struct rcuwait wait;		/* a halted vCPU sleeps here */
+	u32 mp_state;			/* KVM_MP_STATE_*; written by itself or under its mutex */
+	u64 halt_poll_ns;		/* adaptive, ns */
+
+	struct hv_lapic *lapic;		/* NULL without in-kernel irqchip */
+	struct hv_cpuid *cpuid;		/* never NULL after creation; replaced under mutex */
+	struct hv_msrs msrs;
+	struct hv_pvclock pv;
+	struct hv_fpu fpu;
+	struct hv_mmio mmio;
+	struct hv_pio pio;
+
+	u32 guest_debug;		/* KVM_GUESTDBG_* in force */
+	u64 debug_db[4], debug_dr7;	/* user space's breakpoints */
+	bool dr_loaded;			/* guest (or debug) DR0-3 are in the CPU */
+
+	unsigned int mmu_busy;		/* inside hv_mmu_gate_enter/leave; see mmu/map.c */
+	unsigned int mmu_cache_nr;
+	struct page *mmu_cache[HV_MMU_CACHE];	/* zeroed table pages for the next fault */
+
+	struct hv_vcpu_stats stats;
+	struct rcu_head rcu;
+};
+
+/* ---- memory slots (slots.c) ------------------------------------------------------------------ */
+
+struct hv_memslot {
+	hv_gfn_t base_gfn;
+	u64 npages;
+	u64 hva;			/* user address, page aligned */
+	u32 flags;			/* KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY */
+	u32 id;
+	unsigned long *dirty;		/* one bit per page, NULL unless logging */
+};
+
+/* An immutable sorted array; replaced as a whole under vm->slots_lock, freed after vm->srcu. */
+struct hv_memslots {
+	u64 generation;
+	u32 nr;
+	struct hv_memslot *slot[];	/* sorted by base_gfn, no overlap */
+};
+
+/* ---- second-level translation (mmu/) ---------------------------------------------------------- */
+
+/*
+ * Bits of a second-level entry, in the vendor's format. The common code builds entries from these
+ * and never tests a vendor.
+ */
+struct hv_tdp_format {
+	u64 present;		/* any of these set: the entry is present */
+	u64 table;		/* set in a non-leaf entry */
+	u64 leaf;		/* set in every leaf (memory type WB, user...) */
+	u64 large;		/* set in a leaf above level 1 */
+	u64 read, write, exec;	/* permission bits to set */
+	u64 no_exec;		/* bit to set where execution is refused (NPT) */
+	u64 accessed, dirty;	/* 0: the CPU has none */
+	u64 uncached;		/* memory type bits instead of WB for MMIO pages */
+	u8 levels;		/* 4 or 5 */
+	u8 max_leaf_level;	/* 1: 4K, 2: 2M, 3: 1G */
+};
+
+struct hv_mmu {
+	struct page *root;
+	spinlock_t lock;	/* all who remove or weaken entries; installers use the gate */
+	/* mmu_notifier invalidations in flight, written under lock. */
+	unsigned long invalidate_seq;
+	long invalidate_count;
+	hv_gfn_t invalidate_start, invalidate_end;	/* union of the ranges in flight */
+	atomic_long_t pages_4k, pages_2m, pages_1g, tables;
+};
+
+/* ---- the VM ----------------------------------------------------------------------------------- */
+
+enum hv_irqchip_mode { HV_IRQCHIP_NONE, HV_IRQCHIP_KERNEL, HV_IRQCHIP_SPLIT };
+
+struct hv_vm {
+	struct mm_struct *mm;		/* of the creator; ioctls from another mm: -EIO */
+	refcount_t users;
+	struct list_head list;		/* hv_vms, under hv_lock */
+	bool dead;
+
+	struct mutex lock;		/* vCPU creation, irqchip/PIT creation, caps, clock */
+	struct xarray vcpus;		/* index -> vCPU; stable once created */
+	u32 created_vcpus, online_vcpus;
+	u32 max_vcpu_id;
+	u32 bsp_id;			/* KVM_SET_BOOT_CPU_ID, default 0 */
+
+	struct mutex slots_lock;
+	struct srcu_struct srcu;	/* memory slots and I/O buses */
+	struct hv_memslots __rcu *memslots;
+	u64 nr_slot_pages;
+
+	struct hv_mmu mmu;
+	struct mmu_notifier mmu_notifier;
+
+	/* irq/ */
+	int irqchip_mode;		/* enum hv_irqchip_mode; set once, under lock */
+	struct hv_ioapic *ioapic;
+	struct hv_pic *pic;
+	struct hv_pit *pit;
+	struct mutex irq_lock;		/* routing and irqfd changes */
+	struct srcu_struct irq_srcu;	/* routing */
+	struct hv_irq_routing __rcu *routing;
+	struct list_head irqfds;	/* under irqfds_lock */
+	spinlock_t irqfds_lock;
+	struct hv_iobus __rcu *buses[2];	/* HV_BUS_*; replaced under slots_lock, read under srcu */
+	struct list_head ioeventfds;		/* under slots_lock */
+	struct list_head coalesced_zones;	/* under slots_lock */
+	spinlock_t ring_lock;		/* coalesced MMIO rings */
+	atomic_t apic_map_dirty;
+	void __rcu *apic_map;		/* irq/lapic.c */
+	struct mutex apic_map_lock;
+
+	/* x86/clock.c */
+	spinlock_t clock_lock;
+	s64 kvmclock_offset;		/* ns to add to CLOCK_MONOTONIC_RAW-like boot time */
+	u64 last_tsc_write, last_tsc_ns;	/* to keep TSCs of vCPUs in step */
+	u64 cur_tsc_offset;
+	u32 default_tsc_khz;
+	u64 msr_wall_clock;
+
+	u64 disabled_quirks;
+	u64 tss_addr, identity_map_addr;
+	bool exception_payload, triple_fault_event;
+
+	struct hv_vm_stats stats;
+};
+
+/* ---- vendor operations ------------------------------------------------------------------------- */
+
+enum hv_event_kind { HV_EVENT_IRQ, HV_EVENT_NMI };
+
+/*
+ * Everything common code asks of SVM or VMX. At most 24 operations; called through static_call
+ * (ops.h) from hot paths.
+ */
+struct hv_x86_ops {
+	const char *name;			/* "svm", "vmx" */
+	size_t vcpu_size;			/* struct with struct hv_vcpu first */
+	struct hv_tdp_format tdp;		/* filled by hw_setup() */
+
+	/* Is the hardware there and complete? 0 or -errno after one pr_err line. */
+	int (*hw_setup)(void);
+	void (*hw_unsetup)(void);
+	/* On each CPU, IRQs off: turn virtualization on (-EBUSY: somebody else has) and off. */
+	int (*cpu_enable)(void);
+	void (*cpu_disable)(void);
+
+	int (*vcpu_init)(struct hv_vcpu *vcpu);
+	void (*vcpu_free)(struct hv_vcpu *vcpu);
+	/* Control-block state of RESET/INIT; common registers were set before. */
+	void (*vcpu_reset)(struct hv_vcpu *vcpu, bool init);
+	/* The vCPU's thread was scheduled on @cpu, preemption off. */
+	void (*vcpu_load)(struct hv_vcpu *vcpu, int cpu);
+	void (*vcpu_put)(struct hv_vcpu *vcpu);
+
+	void (*regs_load)(struct hv_vcpu *vcpu, u32 groups);
+	void (*regs_store)(struct hv_vcpu *vcpu, u32 groups);
+
+	/* Enter the guest once; IRQs off. Afterwards HV_REGS_GPR is valid, IRQs still off. */
+	void (*run)(struct hv_vcpu *vcpu);
+	/*
+	 * Act on the last exit. IRQs on; @may_sleep false: preemption is off and HV_NEXT_SLEEP asks
+	 * for a second call with @may_sleep true. Returns enum hv_next or -errno.
+	 */
+	int (*handle_exit)(struct hv_vcpu *vcpu, bool may_sleep);
+
+	/* Put the one event marked injected in vcpu->events into the control block. */
+	void (*inject)(struct hv_vcpu *vcpu);
+	/* Can this event be delivered at the next entry? */
+	bool (*event_allowed)(struct hv_vcpu *vcpu, enum hv_event_kind kind);
+	/* Ask for an exit as soon as it can be. */
+	void (*event_window)(struct hv_vcpu *vcpu, enum hv_event_kind kind);
+	/* Interrupt shadow (KVM_X86_SHADOW_INT_*) and NMI blocking: get and set. */
+	u32 (*get_shadow)(struct hv_vcpu *vcpu);
+	void (*set_shadow)(struct hv_vcpu *vcpu, u32 shadow);
+	bool (*get_nmi_mask)(struct hv_vcpu *vcpu);
+	void (*set_nmi_mask)(struct hv_vcpu *vcpu, bool masked);
+
+	/* MSRs that live in the control block; -ENOENT: not mine. */
+	int (*msr_get)(struct hv_vcpu *vcpu, u32 index, u64 *value);
+	int (*msr_set)(struct hv_vcpu *vcpu, u32 index, u64 value);
+
+	/* Length of the instruction that caused the last exit, 0 if the CPU does not tell. */
+	u8 (*insn_len)(struct hv_vcpu *vcpu);
+	/* Before the next entry: flush this vCPU's second-level translations. */
+	void (*tlb_flush)(struct hv_vcpu *vcpu);
+	/* CPUID, guest debug, CR8 or TSC offset changed: recompute intercepts and offsets. */
+	void (*update)(struct hv_vcpu *vcpu);
+};
+
+#include "ops.h"
+
+/* ---- main.c -------------------------------------------------------------------------------------- */
+
+extern struct list_head hv_vms;
+extern struct mutex hv_lock;
+
+/* ---- vm.c ---------------------------------------------------------------------------------------- */
+
+int hv_vm_create(unsigned long type);		/* returns a descriptor or -errno */
+void hv_vm_get(struct hv_vm *vm);
+void hv_vm_put(struct hv_vm *vm);
+int hv_check_extension(struct hv_vm *vm, long cap);	/* vm may be NULL */
+
+static inline bool hv_irqchip_in_kernel(const struct hv_vm *vm)
+{
+	/* Pairs with the release in hv_irqchip_create(): the chips are set up before the mode. */
+	return smp_load_acquire(&vm->irqchip_mode) != HV_IRQCHIP_NONE;
+}
+
+#define hv_for_each_vcpu(vm, vcpu, i) \
+	xa_for_each_range(&(vm)->vcpus, i, vcpu, 0, READ_ONCE((vm)->online_vcpus) - 1UL)
+
+struct hv_vcpu *hv_vcpu_by_id(struct hv_vm *vm, u32 id);
+
+/* ---- slots.c: call with vm->srcu or vm->slots_lock held -------------------------------------------- */
+
+struct hv_memslots *hv_memslots(struct hv_vm *vm);
+struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn);	/* NULL: MMIO */
+static inline u64 hv_slot_hva(const struct hv_memslot *slot, hv_gfn_t gfn)
+{
+	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
+}
+void hv_slot_mark_dirty(struct hv_memslot *slot, hv_gfn_t gfn);
+/*
+ * Copy to or from guest-physical memory, may cross pages and slots; 0 or -EFAULT. The plain forms
+ * may sleep; the _nofault forms do not and return -EFAULT where they would have to.
+ */
+int hv_guest_read(struct hv_vm *vm, u64 gpa, void *data, unsigned int len);
+int hv_guest_write(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len);
+int hv_guest_read_nofault(struct hv_vm *vm, u64 gpa, void *data, unsigned int len);
+/* Returns 0 if exchanged, 1 if the old value differed, -EFAULT. size is 1, 2, 4 or 8, aligned. */
+int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int size);
+int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region *mem);
+int hv_slot_get_dirty_log(struct hv_vm *vm, struct kvm_dirty_log *log);
+void hv_slots_free(struct hv_vm *vm);
+
+/* ---- vcpu.c ---------------------------------------------------------------------------------------- */
+
+int hv_vcpu_create(struct hv_vm *vm, u32 id);		/* returns a descriptor or -errno */
+void hv_vcpu_destroy(struct hv_vcpu *vcpu);
+void hv_vcpu_load(struct hv_vcpu *vcpu);
+void hv_vcpu_put(struct hv_vcpu *vcpu);
+/* RESET (init false) or INIT: registers, LAPIC, FPU, MSRs to their architectural values. */
+void hv_vcpu_reset(struct hv_vcpu *vcpu, bool init);
+/* Make it notice: wake it if it is halted, force an exit if it is in guest mode. Any context. */
+void hv_vcpu_kick(struct hv_vcpu *vcpu);
+void hv_vcpu_wake(struct hv_vcpu *vcpu);
+/* Set a request bit on all vCPUs and wait until none of them is still in guest mode without it. */
+void hv_request_all(struct hv_vm *vm, enum hv_req req);
+
+static inline void hv_request(struct hv_vcpu *vcpu, enum hv_req req)
+{
+	/* The request's data must be visible before the bit; pairs with hv_request_take(). */
+	smp_wmb();
+	set_bit(req, &vcpu->requests);
+}
+
+static inline bool hv_request_pending(const struct hv_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->requests) != 0;
+}
+
+static inline bool hv_request_take(struct hv_vcpu *vcpu, enum hv_req req)
+{
+	if (!test_bit(req, &vcpu->requests))
+		return false;
+	clear_bit(req, &vcpu->requests);
+	smp_mb__after_atomic();
+	return true;
+}
+
+static inline void hv_request_kick(struct hv_vcpu *vcpu, enum hv_req req)
+{
+	hv_request(vcpu, req);
+	hv_vcpu_kick(vcpu);
+}
+
+/* ---- run.c ------------------------------------------------------------------------------------------- */
+
+int hv_vcpu_run(struct hv_vcpu *vcpu);		/* KVM_RUN */
+/* Is there something that ends HLT? */
+bool hv_vcpu_runnable(struct hv_vcpu *vcpu);
+
+/* ---- events.c: exceptions, interrupts, NMIs on their way into the guest ---------------------------- */
+
+void hv_queue_exception(struct hv_vcpu *vcpu, u8 vector);
+void hv_queue_exception_error(struct hv_vcpu *vcpu, u8 vector, u32 error_code);
+void hv_queue_exception_payload(struct hv_vcpu *vcpu, u8 vector, u64 payload);
+void hv_queue_page_fault(struct hv_vcpu *vcpu, u64 cr2, u32 error_code);
+void hv_queue_nmi(struct hv_vcpu *vcpu);		/* any thread */
+static inline void hv_queue_gp(struct hv_vcpu *vcpu)
+{
+	hv_queue_exception_error(vcpu, 13, 0);
+}
+
+/* ---- exits.c: exit handlers that both vendors share; return enum hv_next or -errno ------------------ */
+
+int hv_exit_cpuid(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_exit_hlt(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_exit_rdmsr(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_exit_wrmsr(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_exit_hypercall(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_exit_xsetbv(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_exit_skip(struct hv_vcpu *vcpu, bool may_sleep);	/* INVD, WBINVD, MONITOR...: a NOP */
+int hv_exit_ud(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 next_rip,
+		bool may_sleep);
+/* Second-level fault: @access are HV_ACCESS_*. */
+int hv_exit_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep);
+int hv_exit_cr_write(struct hv_vcpu *vcpu, unsigned int cr, u64 value, bool may_sleep);
+/* Advance RIP over the current instruction and end the interrupt shadow; HV_NEXT_*. */
+int hv_skip_insn(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_internal_error(struct hv_vcpu *vcpu, u32 suberror, u32 ndata, const u64 *data);
+
+/* ---- emul.c: the emulator's view of a vCPU, MMIO and PIO with user space ---------------------------- */
+
+int hv_emulate(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_emulate_complete(struct hv_vcpu *vcpu);		/* KVM_RUN after KVM_EXIT_MMIO/IO */
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Interrupt controllers, routing, eventfds and the in-kernel I/O buses. */
+#ifndef HV_IRQ_H
+#define HV_IRQ_H
+
+#include "../hv.h"
+
+/* ---- I/O buses (iobus.c): devices in the kernel that answer ports or MMIO --------------------- */
+
+enum hv_bus_kind { HV_BUS_PIO, HV_BUS_MMIO };
+
+struct hv_iodev;
+struct hv_iodev_ops {
+	/* 0: done; -EOPNOTSUPP: not mine after all (size, offset, datamatch), ask the next. */
+	int (*read)(struct hv_vcpu *vcpu, struct hv_iodev *dev, u64 addr, u32 len, void *data);
+	int (*write)(struct hv_vcpu *vcpu, struct hv_iodev *dev, u64 addr, u32 len,
+		     const void *data);
+	void (*release)(struct hv_iodev *dev);
+};
+struct hv_iodev {
+	const struct hv_iodev_ops *ops;
+};
+
+/* vm->slots_lock held. */
+int hv_iobus_add(struct hv_vm *vm, enum hv_bus_kind kind, u64 addr, u32 len, struct hv_iodev *dev);
+void hv_iobus_del(struct hv_vm *vm, enum hv_bus_kind kind, struct hv_iodev *dev);
+/*
+ * vm->srcu held for reading; do not sleep. 0: a device in the kernel did it; -EOPNOTSUPP: user
+ * space must. The local APIC's page is found here too (for HV_BUS_MMIO).
+ */
+int hv_iobus_read(struct hv_vcpu *vcpu, enum hv_bus_kind kind, u64 addr, u32 len, void *data);
+int hv_iobus_write(struct hv_vcpu *vcpu, enum hv_bus_kind kind, u64 addr, u32 len,
+		   const void *data);
+void hv_iobus_free(struct hv_vm *vm);
+
+/* Coalesced MMIO (coalesced.c); vm->slots_lock taken inside. */
+int hv_coalesced_register(struct hv_vm *vm, const struct kvm_coalesced_mmio_zone *zone);
+int hv_coalesced_unregister(struct hv_vm *vm, const struct kvm_coalesced_mmio_zone *zone);
+
+/* ---- VM-wide ---------------------------------------------------------------------------------- */
+
+int hv_irq_vm_init(struct hv_vm *vm);		/* locks, lists, empty routing */
+void hv_irq_vm_release(struct hv_vm *vm);	/* VM descriptor closed: detach all irqfds, ioeventfds */
+void hv_irq_vm_free(struct hv_vm *vm);		/* last reference gone */
+
+/* KVM_CREATE_IRQCHIP; vm->lock held. -EEXIST twice, -EINVAL once vCPUs exist. */
+int hv_irqchip_create(struct hv_vm *vm);
+int hv_irqchip_get(struct hv_vm *vm, struct kvm_irqchip *chip);
+int hv_irqchip_set(struct hv_vm *vm, const struct kvm_irqchip *chip);
+/* KVM_CREATE_PIT2; vm->lock held. */
+int hv_pit_create(struct hv_vm *vm, u32 flags);
+int hv_pit_get(struct hv_vm *vm, struct kvm_pit_state2 *ps);	/* -ENXIO without PIT */
+int hv_pit_set(struct hv_vm *vm, const struct kvm_pit_state2 *ps);
+int hv_pit_reinject(struct hv_vm *vm, const struct kvm_reinject_control *rc);
+
+/* KVM_IRQ_LINE: returns <0 -errno, 0 ignored (masked), >0 delivered/coalesced count as in KVM. */
+int hv_irq_set_level(struct hv_vm *vm, u32 source_id, u32 gsi, int level, bool line_status);
+int hv_irq_set_routing(struct hv_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr,
+		       u32 flags);
+int hv_irq_signal_msi(struct hv_vm *vm, const struct kvm_msi *msi);
+
+int hv_irqfd(struct hv_vm *vm, const struct kvm_irqfd *args);
+int hv_ioeventfd(struct hv_vm *vm, const struct kvm_ioeventfd *args);
+int hv_irqfd_init(void);			/* module load: work queue */
+void hv_irqfd_exit(void);
+
+/* ---- local APIC (lapic.c) ----------------------------------------------------------------------- */
+
+int hv_lapic_create(struct hv_vcpu *vcpu);	/* when the VM has an in-kernel irqchip */
+void hv_lapic_free(struct hv_vcpu *vcpu);
+void hv_lapic_reset(struct hv_vcpu *vcpu, bool init);
+/* Highest-priority vector that may be delivered now (above PPR), or -1. Includes the PIC (ExtINT). */
+int hv_irq_pending(struct hv_vcpu *vcpu);
+/* Acknowledge it: returns the vector, moves it IRR -> ISR (or the PIC's INTA), or -1. */
+int hv_irq_ack(struct hv_vcpu *vcpu);
+bool hv_lapic_enabled(const struct hv_vcpu *vcpu);
+/* INIT/SIPI latched: act on it on the vCPU's own thread (may change mp_state). -errno never. */
+bool hv_lapic_has_event(const struct hv_vcpu *vcpu);
+void hv_lapic_accept_event(struct hv_vcpu *vcpu);
+/* HV_REQ_TIMER: the timer expired, raise LVTT's vector. */
+void hv_lapic_timer_inject(struct hv_vcpu *vcpu);
+bool hv_lapic_timer_pending(const struct hv_vcpu *vcpu);
+/* CR8 and TPR are two names of one thing; HV_REQ_EVENT is set when TPR drops. */
+u64 hv_lapic_get_cr8(const struct hv_vcpu *vcpu);
+void hv_lapic_set_cr8(struct hv_vcpu *vcpu, u64 cr8);
+/* The lowest TPR class that still blocks the highest pending interrupt, or -1: none is blocked. */
+int hv_lapic_tpr_threshold(const struct hv_vcpu *vcpu);
+/* IA32_APIC_BASE, x2APIC registers 0x800-0x8ff, IA32_TSC_DEADLINE: 0 or 1 (#GP). */
+int hv_lapic_set_base(struct hv_vcpu *vcpu, u64 value, bool host_initiated);
+int hv_lapic_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value);
+int hv_lapic_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value);
+u64 hv_lapic_get_tscdeadline(const struct hv_vcpu *vcpu);
+void hv_lapic_set_tscdeadline(struct hv_vcpu *vcpu, u64 value);
+int hv_lapic_mmio_read(struct hv_vcpu *vcpu, u64 addr, u32 len, void *data);
+int hv_lapic_mmio_write(struct hv_vcpu *vcpu, u64 addr, u32 len, const void *data);
+int hv_lapic_get_state(struct hv_vcpu *vcpu, struct kvm_lapic_state *state);
+int hv_lapic_set_state(struct hv_vcpu *vcpu, const struct kvm_lapic_state *state);
+/* The vCPU moved to another host CPU or its TSC changed: move or restart its timer. */
+void hv_lapic_timer_restart(struct hv_vcpu *vcpu);
+
+#endif

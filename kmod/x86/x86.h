@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* CPUID, MSR, FPU, clock, debug-register and register-state policy that both vendors share. */
+#ifndef HV_X86_X86_H
+#define HV_X86_X86_H
+
+#include "../hv.h"
+
+/* What this host can give to guests; filled once at load (x86/cpuid.c, x86/fpu.c). */
+struct hv_caps {
+	u64 xcr0;		/* XSAVE components guests may enable; 0 without XSAVE */
+	u32 xsave_size;		/* bytes of a standard-format area with all of them, >= 512 + 64 */
+	u8 maxphyaddr;
+	bool rdtscp, rdpid;	/* TSC_AUX must be switched */
+	bool pku;
+	bool spec_ctrl;
+};
+extern struct hv_caps hv_caps;
+int hv_x86_init(void);		/* after ops->hw_setup() */
+void hv_x86_exit(void);
+
+/* ---- cpuid.c ------------------------------------------------------------------------------------ */
+
+#define HV_MAX_CPUID_ENTRIES 256
+
+/* The vCPU's table, plus what hot paths ask of it. */
+struct hv_cpuid {
+	struct rcu_head rcu;
+	u32 nr;
+	u8 maxphyaddr;
+	bool has_rdtscp, has_rdpid, has_xsave, has_x2apic, has_tsc_deadline, has_fsgsbase;
+	bool has_nx, has_1g, has_lm, has_smep, has_smap, has_umip, has_pku, has_la57, has_pcid;
+	bool has_svm, has_vmx, has_mtrr, has_pat, has_mce, has_kvmclock, has_steal, has_pku_os;
+	bool vendor_amd;		/* AuthenticAMD or HygonGenuine: AMD flavour of MSR rules */
+	u32 kvm_features;		/* leaf 0x40000001 EAX */
+	u64 cr4_reserved, efer_reserved;/* bits the guest may not set */
+	u64 xcr0;			/* components leaf 0xd offers */
+	struct kvm_cpuid_entry2 entry[];
+};
+
+/* KVM_GET_SUPPORTED_CPUID / KVM_GET_EMULATED_CPUID: fills at most @nr, returns the number or -E2BIG. */
+int hv_cpuid_supported(struct kvm_cpuid_entry2 *entries, u32 nr);
+int hv_cpuid_emulated(struct kvm_cpuid_entry2 *entries, u32 nr);
+/* KVM_SET_CPUID2: validates, replaces vcpu->cpuid, updates CR4/XCR0-dependent bits and ops->update(). */
+int hv_cpuid_set(struct hv_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, u32 nr);
+int hv_cpuid_init(struct hv_vcpu *vcpu);	/* empty table at creation */
+const struct kvm_cpuid_entry2 *hv_cpuid_find(const struct hv_cpuid *cpuid, u32 function, u32 index);
+/* What the guest's CPUID instruction returns, dynamic bits included. Does not sleep. */
+void hv_cpuid_query(struct hv_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+void hv_cpuid_free(struct hv_vcpu *vcpu);
+
+/* ---- msr.c ---------------------------------------------------------------------------------------- */
+
+/*
+ * One MSR access: 0, 1 (#GP for the guest, "not set" for the ioctl), HV_NEXT_SLEEP is encoded as
+ * -EAGAIN when @may_sleep is false and the access must sleep. @host: from the ioctl.
+ */
+int hv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host);
+int hv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep);
+/* KVM_GET_MSR_INDEX_LIST, KVM_GET_MSR_FEATURE_INDEX_LIST, feature MSRs of the system descriptor. */
+u32 hv_msr_list(const u32 **indices);
+u32 hv_msr_feature_list(const u32 **indices);
+int hv_msr_feature_get(u32 index, u64 *value);
+int hv_msr_vcpu_init(struct hv_vcpu *vcpu);
+void hv_msr_vcpu_free(struct hv_vcpu *vcpu);
+void hv_msr_reset(struct hv_vcpu *vcpu, bool init);
+int hv_mce_setup(struct hv_vcpu *vcpu, u64 mcg_cap);	/* KVM_X86_SETUP_MCE */
+
+/* ---- fpu.c ------------------------------------------------------------------------------------------ */
+
+int hv_fpu_init(struct hv_vcpu *vcpu);
+void hv_fpu_free(struct hv_vcpu *vcpu);
+void hv_fpu_reset(struct hv_vcpu *vcpu, bool init);
+/*
+ * Inner loop: guest FPU registers, XCR0, PKRU and TSC_AUX into the CPU and back. Called with
+ * preemption off and IRQs on; between enter and leave preemption stays off
+ * (kernel_fpu_begin_mask(0) / kernel_fpu_end()).
+ */
+void hv_fpu_enter(struct hv_vcpu *vcpu);
+void hv_fpu_leave(struct hv_vcpu *vcpu);
+int hv_fpu_set_xcr(struct hv_vcpu *vcpu, u32 index, u64 xcr);	/* 0 or 1: #GP */
+void hv_fpu_get(struct hv_vcpu *vcpu, struct kvm_fpu *fpu);
+int hv_fpu_set(struct hv_vcpu *vcpu, const struct kvm_fpu *fpu);
+/* KVM_GET_XSAVE (4096 bytes) and KVM_GET_XSAVE2 (hv_xsave2_size()); buffer zeroed by the callee. */
+void hv_fpu_get_xsave(struct hv_vcpu *vcpu, void *buf, u32 size);
+int hv_fpu_set_xsave(struct hv_vcpu *vcpu, const void *buf, u32 size);
+u32 hv_xsave2_size(void);
+int hv_fpu_get_xcrs(struct hv_vcpu *vcpu, struct kvm_xcrs *xcrs);
+int hv_fpu_set_xcrs(struct hv_vcpu *vcpu, const struct kvm_xcrs *xcrs);
+/* The emulator's access to XMM registers, in the area or (loaded) in the CPU. */
+void hv_fpu_read_xmm(struct hv_vcpu *vcpu, unsigned int nr, void *data16);
+void hv_fpu_write_xmm(struct hv_vcpu *vcpu, unsigned int nr, const void *data16);
+
+/* ---- clock.c ------------------------------------------------------------------------------------------ */
+
+int hv_clock_init(void);
+void hv_clock_exit(void);
+void hv_clock_vm_init(struct hv_vm *vm);
+void hv_clock_vcpu_init(struct hv_vcpu *vcpu);
+u64 hv_clock_get(struct hv_vm *vm);		/* kvmclock of the VM now, ns */
+void hv_clock_get_ioctl(struct hv_vm *vm, struct kvm_clock_data *data);
+int hv_clock_set_ioctl(struct hv_vm *vm, const struct kvm_clock_data *data);
+/* HV_REQ_CLOCK: write the vCPU's pvclock page; may sleep. */
+int hv_clock_update(struct hv_vcpu *vcpu);
+int hv_clock_set_msr(struct hv_vcpu *vcpu, u64 value);		/* MSR_KVM_SYSTEM_TIME(_NEW) */
+int hv_clock_set_wall(struct hv_vcpu *vcpu, u64 value);		/* MSR_KVM_WALL_CLOCK(_NEW) */
+u64 hv_tsc_read(struct hv_vcpu *vcpu);				/* guest TSC now */
+void hv_tsc_write(struct hv_vcpu *vcpu, u64 value, bool host);	/* keeps vCPUs' TSCs in step */
+void hv_tsc_set_offset(struct hv_vcpu *vcpu, u64 offset);
+int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz);
+/* The vCPU runs on another host CPU now (load path, preemption off). */
+void hv_clock_vcpu_load(struct hv_vcpu *vcpu, int cpu);
+
+/* ---- pv.c ------------------------------------------------------------------------------------------------ */
+
+/* KVM hypercalls: the value for RAX. */
+u64 hv_hypercall(struct hv_vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, bool mode64);
+void hv_steal_update(struct hv_vcpu *vcpu);			/* HV_REQ_STEAL; may sleep */
+int hv_steal_set_msr(struct hv_vcpu *vcpu, u64 value);
+
+/* ---- debug.c ---------------------------------------------------------------------------------------------- */
+
+/* Guest DR0-3/6 into the CPU and back (inner loop); cheap when DR7 has nothing enabled. */
+void hv_debug_enter(struct hv_vcpu *vcpu);
+void hv_debug_leave(struct hv_vcpu *vcpu);
+/* MOV DR emulation: 0, or an exception was queued (1). */
+int hv_debug_get_dr(struct hv_vcpu *vcpu, unsigned int dr, u64 *value);
+int hv_debug_set_dr(struct hv_vcpu *vcpu, unsigned int dr, u64 value);
+int hv_debug_set_guest_debug(struct hv_vcpu *vcpu, const struct kvm_guest_debug *dbg);
+/* DR7 in force: the guest's or, under KVM_GUESTDBG_USE_HW_BP, user space's. */
+u64 hv_debug_dr7(const struct hv_vcpu *vcpu);
+
+/* ---- regs.c: the state ioctls; vCPU loaded, mutex held ------------------------------------------------------ */
+
+void hv_regs_get(struct hv_vcpu *vcpu, struct kvm_regs *regs);
+void hv_regs_set(struct hv_vcpu *vcpu, const struct kvm_regs *regs);
+void hv_sregs_get(struct hv_vcpu *vcpu, struct kvm_sregs *sregs);
+int hv_sregs_set(struct hv_vcpu *vcpu, const struct kvm_sregs *sregs);	/* -EINVAL: impossible state */
+void hv_events_get(struct hv_vcpu *vcpu, struct kvm_vcpu_events *events);
+int hv_events_set(struct hv_vcpu *vcpu, const struct kvm_vcpu_events *events);
+void hv_debugregs_get(struct hv_vcpu *vcpu, struct kvm_debugregs *dbg);
+int hv_debugregs_set(struct hv_vcpu *vcpu, const struct kvm_debugregs *dbg);
+int hv_mp_state_get(struct hv_vcpu *vcpu, struct kvm_mp_state *mp);
+int hv_mp_state_set(struct hv_vcpu *vcpu, const struct kvm_mp_state *mp);
+int hv_translate(struct hv_vcpu *vcpu, struct kvm_translation *tr);
+/* Control registers as the guest writes them: 0 or 1 (#GP). Side effects included. */
+int hv_set_cr0(struct hv_vcpu *vcpu, u64 cr0);
+int hv_set_cr4(struct hv_vcpu *vcpu, u64 cr4);
+int hv_set_efer(struct hv_vcpu *vcpu, u64 efer, bool host);
+/* Register values of RESET or INIT (SDM vol. 3, 10.1.1). */
+void hv_regs_reset(struct hv_vcpu *vcpu, bool init);
+
+static inline bool hv_long_mode(struct hv_vcpu *vcpu)
+{
+	hv_regs_need(vcpu, HV_REGS_CR);
+	return vcpu->regs.efer & BIT(10);	/* EFER.LMA */
+}
+
+static inline bool hv_64bit_mode(struct hv_vcpu *vcpu)
+{
+	hv_regs_need(vcpu, HV_REGS_CR | HV_REGS_SEG);
+	return (vcpu->regs.efer & BIT(10)) && vcpu->regs.seg[HV_CS].l;
+}
+
+#endif
