@@ -8,8 +8,8 @@
 /*
  * An event loop: one thread that waits for descriptors, timers and posted work (epoll). All
  * callbacks of a loop run on the thread that runs it, so that a device needs no lock for state
- * that only its loop touches. Only hv_loop_post() and hv_loop_stop() may be called from other
- * threads.
+ * that only its loop touches. Only hv_loop_post(), hv_loop_call() and hv_loop_stop() may be called
+ * from other threads.
  */
 struct hv_loop;
 struct hv_loop_fd;
@@ -22,7 +22,10 @@ typedef void (*hv_loop_fn)(void *opaque);
 int hv_loop_create(struct hv_loop **loop);
 void hv_loop_destroy(struct hv_loop *loop);
 
-/* Run callbacks until hv_loop_stop(); returns 0 or -errno of the wait. */
+/*
+ * Run callbacks until hv_loop_stop(); returns 0 or -errno of the wait. A stop that comes before
+ * makes the next run return at once. Work posted before the return has been done.
+ */
 int hv_loop_run(struct hv_loop *loop);
 /* One round: wait at most @timeout_ms (-1: for ever) and run what is due. */
 int hv_loop_run_once(struct hv_loop *loop, int timeout_ms);
@@ -44,5 +47,13 @@ uint64_t hv_loop_now_ns(void);
 
 /* Run @fn once on the loop's thread, in posting order. Returns 0 or -ENOMEM. Thread-safe. */
 int hv_loop_post(struct hv_loop *loop, hv_loop_fn fn, void *opaque);
+
+/*
+ * Run @fn on the loop's thread and wait until it returned; directly if the caller is that thread or
+ * no thread runs the loop. Thread-safe. A loop that others wait for like this must never wait for
+ * them: virtio devices call it from vCPU threads, so a loop that waits for vCPUs (to pause or reset
+ * the machine) must not be the one that devices work on.
+ */
+void hv_loop_call(struct hv_loop *loop, hv_loop_fn fn, void *opaque);
 
 #endif

@@ -9,7 +9,8 @@
 /*
  * The port and memory-mapped I/O buses: who answers at which address. A guest access comes from
  * any vCPU thread; ranges may be added and removed while the guest runs (BARs move), and remove
- * returns only when no handler of the range is running any more in another thread.
+ * returns only when no handler of the range is running any more in another thread. Both may be
+ * called from inside a handler of another range (a write to PCI configuration space moves a BAR).
  */
 enum bus_kind { BUS_PIO, BUS_MMIO };
 
