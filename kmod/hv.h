@@ -56,7 +56,7 @@ enum hv_gpr {
 };
 
 /* Segment registers in the order of the instruction encoding, then the two system ones. */
-enum hv_seg { HV_ES, HV_CS, HV_SS, HV_DS, HV_FS, HV_GS, HV_LDTR, HV_TR, HV_NR_SEGS };
+enum hv_segreg { HV_ES, HV_CS, HV_SS, HV_DS, HV_FS, HV_GS, HV_LDTR, HV_TR, HV_NR_SEGS };
 
 /*
  * Register state comes in groups. Common code calls hv_regs_need() before it reads a group and
@@ -359,7 +359,8 @@ struct hv_vm {
 
 /* ---- vendor operations ------------------------------------------------------------------------- */
 
-enum hv_event_kind { HV_EVENT_IRQ, HV_EVENT_NMI };
+/* What event_window() can wait for; TPR: the guest lowers CR8. */
+enum hv_event_kind { HV_EVENT_IRQ, HV_EVENT_NMI, HV_EVENT_TPR };
 
 /*
  * Everything common code asks of SVM or VMX. At most 24 operations; called through static_call
@@ -384,6 +385,8 @@ struct hv_x86_ops {
 	/* The vCPU's thread was scheduled on @cpu, preemption off. */
 	void (*vcpu_load)(struct hv_vcpu *vcpu, int cpu);
 	void (*vcpu_put)(struct hv_vcpu *vcpu);
+	/* The inner loop begins: save the host state that entries will clobber. */
+	void (*inner_enter)(struct hv_vcpu *vcpu);
 
 	void (*regs_load)(struct hv_vcpu *vcpu, u32 groups);
 	void (*regs_store)(struct hv_vcpu *vcpu, u32 groups);
@@ -540,7 +543,9 @@ int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 
 		bool may_sleep);
 /* Second-level fault: @access are HV_ACCESS_*. */
 int hv_exit_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep);
-int hv_exit_cr_write(struct hv_vcpu *vcpu, unsigned int cr, u64 value, bool may_sleep);
+/* MOV to CR4 (decoded) and MOV to or from DR (decoded). */
+int hv_exit_mov_cr(struct hv_vcpu *vcpu, unsigned int cr, bool may_sleep);
+int hv_exit_mov_dr(struct hv_vcpu *vcpu, bool may_sleep);
 /* Advance RIP over the current instruction and end the interrupt shadow; HV_NEXT_*. */
 int hv_skip_insn(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_internal_error(struct hv_vcpu *vcpu, u32 suberror, u32 ndata, const u64 *data);

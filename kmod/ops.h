@@ -15,6 +15,7 @@ extern struct hv_x86_ops hv_ops;
 #define HV_HOT_OPS(X)		\
 	X(vcpu_load)		\
 	X(vcpu_put)		\
+	X(inner_enter)		\
 	X(regs_load)		\
 	X(regs_store)		\
 	X(run)			\
