@@ -26,6 +26,7 @@
 #include <linux/xarray.h>
 
 #include "stats.h"
+#include "x86/emulate.h"
 
 #define HV_MAX_VCPUS		255		/* xAPIC ids 0-254 */
 #define HV_SOFT_MAX_VCPUS	64		/* what KVM_CAP_NR_VCPUS recommends at most */
@@ -48,12 +49,8 @@ struct hv_cpuid;
 
 /* ---- vCPU registers ------------------------------------------------------------------------ */
 
-/* General registers in the order of the instruction encoding. */
-enum hv_gpr {
-	HV_RAX, HV_RCX, HV_RDX, HV_RBX, HV_RSP, HV_RBP, HV_RSI, HV_RDI,
-	HV_R8, HV_R9, HV_R10, HV_R11, HV_R12, HV_R13, HV_R14, HV_R15,
-	HV_NR_GPRS
-};
+/* General registers: enum hv_gpr of x86/emulate.h, in the order of the instruction encoding. */
+#define HV_NR_GPRS HV_GPR_COUNT
 
 /* Segment registers in the order of the instruction encoding, then the two system ones. */
 enum hv_segreg { HV_ES, HV_CS, HV_SS, HV_DS, HV_FS, HV_GS, HV_LDTR, HV_TR, HV_NR_SEGS };
@@ -217,7 +214,6 @@ struct hv_vcpu {
 
 	struct kvm_run *run;		/* shared with user space: never trust, read once */
 	void *pio_data;			/* page 1 of the mapping */
-	struct kvm_coalesced_mmio_ring *ring;	/* page 2 */
 
 	struct mutex mutex;		/* held by every vCPU ioctl that touches its state */
 	struct pid __rcu *pid;		/* thread that last ran it, for yield */
@@ -261,6 +257,7 @@ struct hv_memslot {
 	u64 hva;			/* user address, page aligned */
 	u32 flags;			/* KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY */
 	u32 id;
+	bool invalid;			/* going away: faults retry until it is gone */
 	unsigned long *dirty;		/* one bit per page, NULL unless logging */
 };
 
@@ -337,7 +334,8 @@ struct hv_vm {
 	struct hv_iobus __rcu *buses[2];	/* HV_BUS_*; replaced under slots_lock, read under srcu */
 	struct list_head ioeventfds;		/* under slots_lock */
 	struct list_head coalesced_zones;	/* under slots_lock */
-	spinlock_t ring_lock;		/* coalesced MMIO rings */
+	spinlock_t ring_lock;
+	struct kvm_coalesced_mmio_ring *ring;	/* page 2 of every vCPU's mapping */
 	atomic_t apic_map_dirty;
 	void __rcu *apic_map;		/* irq/lapic.c */
 	struct mutex apic_map_lock;
@@ -464,14 +462,21 @@ void hv_slot_mark_dirty(struct hv_memslot *slot, hv_gfn_t gfn);
 int hv_guest_read(struct hv_vm *vm, u64 gpa, void *data, unsigned int len);
 int hv_guest_write(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len);
 int hv_guest_read_nofault(struct hv_vm *vm, u64 gpa, void *data, unsigned int len);
+int hv_guest_write_nofault(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len);
 /* Returns 0 if exchanged, 1 if the old value differed, -EFAULT. size is 1, 2, 4 or 8, aligned. */
 int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int size);
 int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region *mem);
 int hv_slot_get_dirty_log(struct hv_vm *vm, struct kvm_dirty_log *log);
+int hv_slots_init(struct hv_vm *vm);
 void hv_slots_free(struct hv_vm *vm);
 
 /* ---- vcpu.c ---------------------------------------------------------------------------------------- */
 
+#define HV_MAX_IO_MSRS 256			/* KVM_GET/SET_MSRS take fewer than this at once */
+#define HV_MCG_CAP_SUPPORTED (BIT_ULL(8) | BIT_ULL(24) | 32)	/* MCG_CTL_P, SER_P, 32 banks */
+
+int hv_vcpu_module_init(void);			/* caches and per-CPU masks */
+void hv_vcpu_module_exit(void);
 int hv_vcpu_create(struct hv_vm *vm, u32 id);		/* returns a descriptor or -errno */
 void hv_vcpu_destroy(struct hv_vcpu *vcpu);
 void hv_vcpu_load(struct hv_vcpu *vcpu);

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory slots: which ranges of guest-physical memory are which ranges of the process's memory.
+ *
+ * The table is an immutable sorted array. A change makes a new array, publishes it, makes every
+ * running vCPU let go of the old one (HV_REQ_SLOTS) and frees it after vm->srcu's grace period. A
+ * slot that goes away is first marked invalid where it stands: faults on it then retry, while the
+ * mmu_notifier still finds it, so that its pages cannot be freed under mappings that remain.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/uaccess.h>
+
+#include "hv.h"
+#include "mmu/mmu.h"
+#include "x86/x86.h"
+
+#define HV_SLOT_MAX_PAGES	((1UL << 31) - 1)
+
+struct hv_memslots *hv_memslots(struct hv_vm *vm)
+{
+	return srcu_dereference_check(vm->memslots, &vm->srcu,
+				      lockdep_is_held(&vm->slots_lock) ||
+				      !refcount_read(&vm->users));
+}
+
+struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn)
+{
+	const struct hv_memslots *slots = hv_memslots(vm);
+	u32 low = 0, high = slots->nr;
+
+	/* The last slot that begins at or below gfn. */
+	while (low < high) {
+		u32 mid = low + (high - low) / 2;
+
+		if (slots->slot[mid]->base_gfn <= gfn)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (!low || gfn - slots->slot[low - 1]->base_gfn >= slots->slot[low - 1]->npages)
+		return NULL;
+	return slots->slot[low - 1];
+}
+
+void hv_slot_mark_dirty(struct hv_memslot *slot, hv_gfn_t gfn)
+{
+	u64 bit = gfn - slot->base_gfn;
+
+	if (slot->dirty && !test_bit(bit, slot->dirty))
+		set_bit(bit, slot->dirty);
+}
+
+/* ---- access to guest-physical memory -------------------------------------------------------- */
+
+static void __user *hv_guest_hva(struct hv_vm *vm, u64 gpa, struct hv_memslot **slot)
+{
+	hv_gfn_t gfn = gpa >> PAGE_SHIFT;
+
+	*slot = hv_slot_find(vm, gfn);
+	if (!*slot)
+		return NULL;
+	return (void __user *)(hv_slot_hva(*slot, gfn) + offset_in_page(gpa));
+}
+
+int hv_guest_read(struct hv_vm *vm, u64 gpa, void *data, unsigned int len)
+{
+	while (len) {
+		unsigned int part = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
+		struct hv_memslot *slot;
+		void __user *hva = hv_guest_hva(vm, gpa, &slot);
+
+		if (!hva || copy_from_user(data, hva, part))
+			return -EFAULT;
+		data += part;
+		gpa += part;
+		len -= part;
+	}
+	return 0;
+}
+
+int hv_guest_read_nofault(struct hv_vm *vm, u64 gpa, void *data, unsigned int len)
+{
+	unsigned long left = 0;
+
+	while (len && !left) {
+		unsigned int part = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
+		struct hv_memslot *slot;
+		void __user *hva = hv_guest_hva(vm, gpa, &slot);
+
+		if (!hva)
+			return -EFAULT;
+		pagefault_disable();
+		left = __copy_from_user_inatomic(data, hva, part);
+		pagefault_enable();
+		data += part;
+		gpa += part;
+		len -= part;
+	}
+	return left ? -EFAULT : 0;
+}
+
+int hv_guest_write(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len)
+{
+	while (len) {
+		unsigned int part = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
+		struct hv_memslot *slot;
+		void __user *hva = hv_guest_hva(vm, gpa, &slot);
+
+		if (!hva || (slot->flags & KVM_MEM_READONLY) || copy_to_user(hva, data, part))
+			return -EFAULT;
+		hv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		data += part;
+		gpa += part;
+		len -= part;
+	}
+	return 0;
+}
+
+int hv_guest_write_nofault(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len)
+{
+	unsigned long left = 0;
+
+	while (len && !left) {
+		unsigned int part = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
+		struct hv_memslot *slot;
+		void __user *hva = hv_guest_hva(vm, gpa, &slot);
+
+		if (!hva || (slot->flags & KVM_MEM_READONLY))
+			return -EFAULT;
+		pagefault_disable();
+		left = __copy_to_user_inatomic(hva, data, part);
+		pagefault_enable();
+		if (!left)
+			hv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		data += part;
+		gpa += part;
+		len -= part;
+	}
+	return left ? -EFAULT : 0;
+}
+
+#define HV_CMPXCHG_USER(type)							\
+do {										\
+	type expected = *old;							\
+										\
+	done = __try_cmpxchg_user((type __user *)hva, &expected, (type)new, fault);	\
+	*old = expected;							\
+} while (0)
+
+int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int size)
+{
+	struct hv_memslot *slot;
+	void __user *hva = hv_guest_hva(vm, gpa, &slot);
+	bool done;
+
+	if (!hva || (slot->flags & KVM_MEM_READONLY) || (gpa & (size - 1)))
+		return -EFAULT;
+	switch (size) {
+	case 1:
+		HV_CMPXCHG_USER(u8);
+		break;
+	case 2:
+		HV_CMPXCHG_USER(u16);
+		break;
+	case 4:
+		HV_CMPXCHG_USER(u32);
+		break;
+	case 8:
+		HV_CMPXCHG_USER(u64);
+		break;
+	default:
+		return -EFAULT;
+	}
+	if (done)
+		hv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+	return done ? 0 : 1;
+fault:
+	return -EFAULT;
+}
+
+/* ---- changing the table ---------------------------------------------------------------------------- */
+
+static void hv_slot_free(struct hv_memslot *slot)
+{
+	if (!slot)
+		return;
+	kvfree(slot->dirty);
+	kfree(slot);
+}
+
+static int hv_slot_cmp(const void *a, const void *b)
+{
+	const struct hv_memslot *x = *(const struct hv_memslot **)a;
+	const struct hv_memslot *y = *(const struct hv_memslot **)b;
+
+	return x->base_gfn < y->base_gfn ? -1 : x->base_gfn > y->base_gfn;
+}
+
+/* A copy of the table without @del and with @add (either may be NULL). */
+static struct hv_memslots *hv_slots_copy(const struct hv_memslots *old,
+					 const struct hv_memslot *del, struct hv_memslot *add)
+{
+	u32 i, nr = old->nr - !!del + !!add;
+	struct hv_memslots *slots;
+
+	slots = kvmalloc(struct_size(slots, slot, nr), GFP_KERNEL_ACCOUNT);
+	if (!slots)
+		return NULL;
+	slots->generation = old->generation + 1;
+	slots->nr = 0;
+	for (i = 0; i < old->nr; i++)
+		if (old->slot[i] != del)
+			slots->slot[slots->nr++] = old->slot[i];
+	if (add) {
+		slots->slot[slots->nr++] = add;
+		sort(slots->slot, slots->nr, sizeof(slots->slot[0]), hv_slot_cmp, NULL);
+	}
+	return slots;
+}
+
+/* No vCPU uses what was read from the table before this call any more. */
+static void hv_slots_quiesce(struct hv_vm *vm)
+{
+	hv_request_all(vm, HV_REQ_SLOTS);
+	synchronize_srcu_expedited(&vm->srcu);
+}
+
+static void hv_slots_publish(struct hv_vm *vm, struct hv_memslots *slots)
+{
+	struct hv_memslots *old = hv_memslots(vm);
+
+	rcu_assign_pointer(vm->memslots, slots);
+	hv_slots_quiesce(vm);
+	kvfree(old);
+}
+
+/* Faults on the slot retry from now on and nothing of it is mapped any more. */
+static void hv_slot_retire(struct hv_vm *vm, struct hv_memslot *slot)
+{
+	WRITE_ONCE(slot->invalid, true);
+	hv_slots_quiesce(vm);
+	hv_mmu_zap_slot(vm, slot);
+}
+
+static struct hv_memslot *hv_slot_by_id(struct hv_vm *vm, u32 id)
+{
+	struct hv_memslots *slots = hv_memslots(vm);
+	u32 i;
+
+	for (i = 0; i < slots->nr; i++)
+		if (slots->slot[i]->id == id)
+			return slots->slot[i];
+	return NULL;
+}
+
+static bool hv_slot_overlaps(struct hv_vm *vm, const struct hv_memslot *new,
+			     const struct hv_memslot *ignore)
+{
+	struct hv_memslots *slots = hv_memslots(vm);
+	u32 i;
+
+	for (i = 0; i < slots->nr; i++) {
+		const struct hv_memslot *s = slots->slot[i];
+
+		if (s != ignore && new->base_gfn < s->base_gfn + s->npages &&
+		    s->base_gfn < new->base_gfn + new->npages)
+			return true;
+	}
+	return false;
+}
+
+static int hv_slot_validate(const struct kvm_userspace_memory_region *mem)
+{
+	u64 last;
+
+	if (mem->flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY))
+		return -EINVAL;
+	if ((mem->memory_size | mem->guest_phys_addr | mem->userspace_addr) & ~PAGE_MASK)
+		return -EINVAL;
+	if ((mem->slot >> 16) || (mem->slot & 0xffff) >= HV_USER_SLOTS)
+		return -EINVAL;
+	if (!access_ok((void __user *)(unsigned long)mem->userspace_addr, mem->memory_size) ||
+	    mem->userspace_addr != untagged_addr(mem->userspace_addr))
+		return -EINVAL;
+	if (mem->guest_phys_addr + mem->memory_size < mem->guest_phys_addr)
+		return -EINVAL;
+	if (mem->memory_size >> PAGE_SHIFT > HV_SLOT_MAX_PAGES)
+		return -EINVAL;
+	last = mem->guest_phys_addr + mem->memory_size - 1;
+	if (mem->memory_size && last >> hv_caps.maxphyaddr)
+		return -EINVAL;
+	return 0;
+}
+
+static int hv_slot_delete(struct hv_vm *vm, struct hv_memslot *old)
+{
+	struct hv_memslots *slots;
+
+	if (!old)
+		return -EINVAL;
+	slots = hv_slots_copy(hv_memslots(vm), old, NULL);
+	if (!slots)
+		return -ENOMEM;
+	hv_slot_retire(vm, old);
+	hv_slots_publish(vm, slots);
+	vm->nr_slot_pages -= old->npages;
+	hv_slot_free(old);
+	return 0;
+}
+
+static struct hv_memslot *hv_slot_alloc(const struct kvm_userspace_memory_region *mem)
+{
+	struct hv_memslot *slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
+
+	if (!slot)
+		return NULL;
+	slot->base_gfn = mem->guest_phys_addr >> PAGE_SHIFT;
+	slot->npages = mem->memory_size >> PAGE_SHIFT;
+	slot->hva = mem->userspace_addr;
+	slot->flags = mem->flags;
+	slot->id = mem->slot;
+	if (mem->flags & KVM_MEM_LOG_DIRTY_PAGES) {
+		slot->dirty = kvcalloc(BITS_TO_LONGS(slot->npages), sizeof(long),
+				       GFP_KERNEL_ACCOUNT);
+		if (!slot->dirty) {
+			kfree(slot);
+			return NULL;
+		}
+	}
+	return slot;
+}
+
+/* The same pages with other flags, or at another place: @new takes over from @old. */
+static int hv_slot_replace(struct hv_vm *vm, struct hv_memslot *old, struct hv_memslot *new)
+{
+	bool moved = new->base_gfn != old->base_gfn;
+	struct hv_memslots *slots = hv_slots_copy(hv_memslots(vm), old, new);
+
+	if (!slots)
+		return -ENOMEM;
+	if (moved)
+		hv_slot_retire(vm, old);
+	hv_slots_publish(vm, slots);
+	if (!moved && new->dirty)
+		hv_mmu_write_protect_slot(vm, new);
+	else if (!moved)
+		hv_mmu_zap_slot(vm, new);	/* large pages are allowed again */
+	hv_slot_free(old);
+	return 0;
+}
+
+static int hv_slot_add(struct hv_vm *vm, struct hv_memslot *new)
+{
+	struct hv_memslots *slots = hv_slots_copy(hv_memslots(vm), NULL, new);
+
+	if (!slots)
+		return -ENOMEM;
+	hv_slots_publish(vm, slots);
+	vm->nr_slot_pages += new->npages;
+	return 0;
+}
+
+static int hv_slot_change(struct hv_vm *vm, const struct kvm_userspace_memory_region *mem)
+{
+	struct hv_memslot *old = hv_slot_by_id(vm, mem->slot);
+	struct hv_memslot *new;
+	int r;
+
+	if (!mem->memory_size)
+		return hv_slot_delete(vm, old);
+	if (old) {
+		if (mem->userspace_addr != old->hva ||
+		    mem->memory_size >> PAGE_SHIFT != old->npages ||
+		    ((mem->flags ^ old->flags) & KVM_MEM_READONLY))
+			return -EINVAL;
+		if (mem->guest_phys_addr >> PAGE_SHIFT == old->base_gfn &&
+		    mem->flags == old->flags)
+			return 0;
+	}
+	new = hv_slot_alloc(mem);
+	if (!new)
+		return -ENOMEM;
+	if (hv_slot_overlaps(vm, new, old))
+		r = -EEXIST;
+	else
+		r = old ? hv_slot_replace(vm, old, new) : hv_slot_add(vm, new);
+	if (r)
+		hv_slot_free(new);
+	return r;
+}
+
+int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region *mem)
+{
+	int r = hv_slot_validate(mem);
+
+	if (r)
+		return r;
+	mutex_lock(&vm->slots_lock);
+	r = hv_slot_change(vm, mem);
+	mutex_unlock(&vm->slots_lock);
+	return r;
+}
+
+/* ---- the dirty log --------------------------------------------------------------------------------------- */
+
+/*
+ * Take the slot's dirty bits word by word: clear a word, write-protect its pages again, then flush.
+ * A write after the flush faults and sets the bit anew, one before it is in the copy.
+ */
+static int hv_slot_take_dirty(struct hv_vm *vm, struct hv_memslot *slot, void __user *to)
+{
+	unsigned long i, n = BITS_TO_LONGS(slot->npages);
+	unsigned long *copy;
+	bool flush = false;
+	int r;
+
+	copy = kvcalloc(n, sizeof(long), GFP_KERNEL_ACCOUNT);
+	if (!copy)
+		return -ENOMEM;
+	for (i = 0; i < n; i++) {
+		if (!READ_ONCE(slot->dirty[i]))
+			continue;
+		copy[i] = xchg(&slot->dirty[i], 0);
+		flush |= hv_mmu_rearm_dirty(vm, slot, slot->base_gfn + i * BITS_PER_LONG, copy[i]);
+		cond_resched();
+	}
+	if (flush)
+		hv_request_all(vm, HV_REQ_TLB_FLUSH);
+	r = copy_to_user(to, copy, n * sizeof(long)) ? -EFAULT : 0;
+	kvfree(copy);
+	return r;
+}
+
+int hv_slot_get_dirty_log(struct hv_vm *vm, struct kvm_dirty_log *log)
+{
+	struct hv_memslot *slot;
+	int r;
+
+	if ((log->slot >> 16) || (log->slot & 0xffff) >= HV_USER_SLOTS)
+		return -EINVAL;
+	mutex_lock(&vm->slots_lock);
+	slot = hv_slot_by_id(vm, log->slot);
+	if (!slot || !slot->dirty)
+		r = -ENOENT;
+	else
+		r = hv_slot_take_dirty(vm, slot, log->dirty_bitmap);
+	mutex_unlock(&vm->slots_lock);
+	return r;
+}
+
+int hv_slots_init(struct hv_vm *vm)
+{
+	struct hv_memslots *slots = kvzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
+
+	if (!slots)
+		return -ENOMEM;
+	rcu_assign_pointer(vm->memslots, slots);
+	return 0;
+}
+
+void hv_slots_free(struct hv_vm *vm)
+{
+	struct hv_memslots *slots = rcu_dereference_protected(vm->memslots, 1);
+	u32 i;
+
+	if (!slots)
+		return;
+	for (i = 0; i < slots->nr; i++)
+		hv_slot_free(slots->slot[i]);
+	kvfree(slots);
+	RCU_INIT_POINTER(vm->memslots, NULL);
+}

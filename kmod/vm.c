@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A VM: creation, lifetime, its ioctls (one function per ioctl that needs more than a line). */
+#include <linux/anon_inodes.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "hv.h"
+#include "irq/irq.h"
+#include "mmu/mmu.h"
+#include "x86/x86.h"
+
+/* ---- capabilities ------------------------------------------------------------------------------ */
+
+int hv_check_extension(struct hv_vm *vm, long cap)
+{
+	switch (cap) {
+	case KVM_CAP_IRQCHIP:
+	case KVM_CAP_HLT:
+	case KVM_CAP_USER_MEMORY:
+	case KVM_CAP_SET_TSS_ADDR:
+	case KVM_CAP_EXT_CPUID:
+	case KVM_CAP_EXT_EMUL_CPUID:
+	case KVM_CAP_CLOCKSOURCE:
+	case KVM_CAP_PIT:
+	case KVM_CAP_NOP_IO_DELAY:
+	case KVM_CAP_MP_STATE:
+	case KVM_CAP_SYNC_MMU:
+	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
+	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
+	case KVM_CAP_USER_NMI:
+	case KVM_CAP_SET_GUEST_DEBUG:
+	case KVM_CAP_REINJECT_CONTROL:
+	case KVM_CAP_IRQ_INJECT_STATUS:
+	case KVM_CAP_IRQFD:
+	case KVM_CAP_IRQFD_RESAMPLE:
+	case KVM_CAP_IOEVENTFD:
+	case KVM_CAP_IOEVENTFD_NO_LENGTH:
+	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+	case KVM_CAP_PIT2:
+	case KVM_CAP_PIT_STATE2:
+	case KVM_CAP_SET_BOOT_CPU_ID:
+	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
+	case KVM_CAP_INTERNAL_ERROR_DATA:
+	case KVM_CAP_VCPU_EVENTS:
+	case KVM_CAP_INTR_SHADOW:
+	case KVM_CAP_DEBUGREGS:
+	case KVM_CAP_X86_ROBUST_SINGLESTEP:
+	case KVM_CAP_XSAVE:
+	case KVM_CAP_GET_TSC_KHZ:
+	case KVM_CAP_KVMCLOCK_CTRL:
+	case KVM_CAP_TSC_DEADLINE_TIMER:
+	case KVM_CAP_SIGNAL_MSI:
+	case KVM_CAP_READONLY_MEM:
+	case KVM_CAP_ENABLE_CAP_VM:
+	case KVM_CAP_CHECK_EXTENSION_VM:
+	case KVM_CAP_IMMEDIATE_EXIT:
+	case KVM_CAP_GET_MSR_FEATURES:
+	case KVM_CAP_STEAL_TIME:
+	case KVM_CAP_BINARY_STATS_FD:
+	case KVM_CAP_PCI_SEGMENT:
+		return 1;
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		return 1;
+	case KVM_CAP_COALESCED_MMIO:
+		return 2;	/* page of the vCPU mapping that holds the ring */
+	case KVM_CAP_ADJUST_CLOCK:
+		return KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
+	case KVM_CAP_IRQ_ROUTING:
+		return HV_MAX_GSI;
+	case KVM_CAP_MCE:
+		return HV_MCG_CAP_SUPPORTED & 0xff;
+	case KVM_CAP_NR_VCPUS:
+		return min_t(int, num_online_cpus(), HV_SOFT_MAX_VCPUS);
+	case KVM_CAP_MAX_VCPUS:
+		return HV_MAX_VCPUS;
+	case KVM_CAP_MAX_VCPU_ID:
+		return HV_MAX_VCPU_ID;
+	case KVM_CAP_NR_MEMSLOTS:
+		return HV_USER_SLOTS;
+	case KVM_CAP_XCRS:
+		return !!hv_caps.xcr0;
+	case KVM_CAP_XSAVE2:
+		return hv_xsave2_size();
+	default:
+		return 0;
+	}
+}
+
+static int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
+{
+	int r = -EINVAL;
+
+	if (cap->flags)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	switch (cap->cap) {
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+		vm->exception_payload = cap->args[0];
+		r = 0;
+		break;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		vm->triple_fault_event = cap->args[0];
+		r = 0;
+		break;
+	case KVM_CAP_MAX_VCPU_ID:
+		if (!cap->args[0] || cap->args[0] > HV_MAX_VCPU_ID || vm->created_vcpus)
+			break;
+		vm->max_vcpu_id = cap->args[0];
+		r = 0;
+		break;
+	}
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+/* ---- small ioctls ----------------------------------------------------------------------------------- */
+
+static int hv_vm_create_irqchip(struct hv_vm *vm)
+{
+	int r;
+
+	mutex_lock(&vm->lock);
+	r = hv_irqchip_create(vm);
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+static int hv_vm_create_pit(struct hv_vm *vm, u32 flags)
+{
+	int r;
+
+	mutex_lock(&vm->lock);
+	r = hv_pit_create(vm, flags);
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+static int hv_vm_set_boot_cpu(struct hv_vm *vm, u32 id)
+{
+	int r = -EBUSY;
+
+	mutex_lock(&vm->lock);
+	if (!vm->created_vcpus) {
+		vm->bsp_id = id;
+		r = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+/* SVM needs neither; they are kept because the ABI lets user space set them before vCPUs. */
+static int hv_vm_set_tss_addr(struct hv_vm *vm, unsigned long addr)
+{
+	if (addr > U32_MAX - 3 * PAGE_SIZE)
+		return -EINVAL;
+	vm->tss_addr = addr;
+	return 0;
+}
+
+static int hv_vm_set_identity_map(struct hv_vm *vm, u64 addr)
+{
+	int r = -EINVAL;
+
+	mutex_lock(&vm->lock);
+	if (!vm->created_vcpus) {
+		vm->identity_map_addr = addr;
+		r = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+static int hv_vm_get_irqchip(struct hv_vm *vm, struct kvm_irqchip __user *arg)
+{
+	struct kvm_irqchip *chip = memdup_user(arg, sizeof(*chip));
+	u32 id;
+	int r;
+
+	if (IS_ERR(chip))
+		return PTR_ERR(chip);
+	id = chip->chip_id;
+	memset(chip, 0, sizeof(*chip));
+	chip->chip_id = id;
+	r = hv_irqchip_get(vm, chip);
+	if (!r && copy_to_user(arg, chip, sizeof(*chip)))
+		r = -EFAULT;
+	kfree(chip);
+	return r;
+}
+
+static int hv_vm_set_irqchip(struct hv_vm *vm, const struct kvm_irqchip __user *arg)
+{
+	struct kvm_irqchip *chip = memdup_user(arg, sizeof(*chip));
+	int r;
+
+	if (IS_ERR(chip))
+		return PTR_ERR(chip);
+	r = hv_irqchip_set(vm, chip);
+	kfree(chip);
+	return r;
+}
+
+static int hv_vm_set_routing(struct hv_vm *vm, struct kvm_irq_routing __user *arg)
+{
+	struct kvm_irq_routing_entry *entries = NULL;
+	struct kvm_irq_routing head;
+	int r;
+
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	if (!hv_irqchip_in_kernel(vm) || head.nr > HV_MAX_GSI || head.flags)
+		return -EINVAL;
+	if (head.nr) {
+		entries = vmemdup_user(arg->entries, array_size(sizeof(*entries), head.nr));
+		if (IS_ERR(entries))
+			return PTR_ERR(entries);
+	}
+	r = hv_irq_set_routing(vm, entries, head.nr, head.flags);
+	kvfree(entries);
+	return r;
+}
+
+static int hv_vm_irq_line(struct hv_vm *vm, struct kvm_irq_level __user *arg, bool status)
+{
+	struct kvm_irq_level line;
+	int r;
+
+	if (copy_from_user(&line, arg, sizeof(line)))
+		return -EFAULT;
+	if (!hv_irqchip_in_kernel(vm))
+		return -ENXIO;
+	r = hv_irq_set_level(vm, 0, line.irq, line.level, status);
+	if (!status)
+		return 0;
+	line.status = r;
+	return copy_to_user(arg, &line, sizeof(line)) ? -EFAULT : 0;
+}
+
+/* KVM_GET_PIT and KVM_SET_PIT carry the state without its flags. */
+static int hv_vm_get_pit(struct hv_vm *vm, void __user *arg, size_t size)
+{
+	struct kvm_pit_state2 ps = {};
+	int r = hv_pit_get(vm, &ps);
+
+	if (r)
+		return r;
+	return copy_to_user(arg, &ps, size) ? -EFAULT : 0;
+}
+
+static int hv_vm_set_pit(struct hv_vm *vm, const void __user *arg, size_t size)
+{
+	struct kvm_pit_state2 ps = {};
+
+	if (copy_from_user(&ps, arg, size))
+		return -EFAULT;
+	return hv_pit_set(vm, &ps);
+}
+
+static int hv_vm_get_clock(struct hv_vm *vm, void __user *arg)
+{
+	struct kvm_clock_data data = {};
+
+	hv_clock_get_ioctl(vm, &data);
+	return copy_to_user(arg, &data, sizeof(data)) ? -EFAULT : 0;
+}
+
+static int hv_vm_set_clock(struct hv_vm *vm, const void __user *arg)
+{
+	struct kvm_clock_data data;
+
+	if (copy_from_user(&data, arg, sizeof(data)))
+		return -EFAULT;
+	return hv_clock_set_ioctl(vm, &data);
+}
+
+/* ---- the ioctl table, in three parts: memory and vCPUs, interrupts, the rest ----------------------------- */
+
+#define HV_COPY_IN(type, name)					\
+	type name;						\
+								\
+	if (copy_from_user(&(name), argp, sizeof(name)))	\
+		return -EFAULT
+
+static long hv_vm_ioctl_slots(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_userspace_memory_region, mem);
+	return hv_slot_set(vm, &mem);
+}
+
+static long hv_vm_ioctl_dirty_log(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_dirty_log, log);
+	return hv_slot_get_dirty_log(vm, &log);
+}
+
+static long hv_vm_ioctl_coalesced(struct hv_vm *vm, void __user *argp, bool add)
+{
+	HV_COPY_IN(struct kvm_coalesced_mmio_zone, zone);
+	return add ? hv_coalesced_register(vm, &zone) : hv_coalesced_unregister(vm, &zone);
+}
+
+static long hv_vm_ioctl_irqfd(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_irqfd, args);
+	return hv_irqfd(vm, &args);
+}
+
+static long hv_vm_ioctl_ioeventfd(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_ioeventfd, args);
+	return hv_ioeventfd(vm, &args);
+}
+
+static long hv_vm_ioctl_msi(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_msi, msi);
+	return hv_irq_signal_msi(vm, &msi);
+}
+
+static long hv_vm_ioctl_create_pit(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_pit_config, config);
+	return hv_vm_create_pit(vm, config.flags);
+}
+
+static long hv_vm_ioctl_reinject(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_reinject_control, rc);
+	return hv_pit_reinject(vm, &rc);
+}
+
+static long hv_vm_ioctl_identity(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(u64, addr);
+	return hv_vm_set_identity_map(vm, addr);
+}
+
+static long hv_vm_ioctl_enable_cap(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_enable_cap, cap);
+	return hv_vm_enable_cap(vm, &cap);
+}
+
+static long hv_vm_ioctl_irq(struct hv_vm *vm, unsigned int cmd, void __user *argp)
+{
+	switch (cmd) {
+	case KVM_CREATE_IRQCHIP:
+		return hv_vm_create_irqchip(vm);
+	case KVM_GET_IRQCHIP:
+		return hv_vm_get_irqchip(vm, argp);
+	case KVM_SET_IRQCHIP:
+		return hv_vm_set_irqchip(vm, argp);
+	case KVM_CREATE_PIT:
+		return hv_vm_create_pit(vm, KVM_PIT_SPEAKER_DUMMY);
+	case KVM_CREATE_PIT2:
+		return hv_vm_ioctl_create_pit(vm, argp);
+	case KVM_GET_PIT:
+		return hv_vm_get_pit(vm, argp, sizeof(struct kvm_pit_state));
+	case KVM_SET_PIT:
+		return hv_vm_set_pit(vm, argp, sizeof(struct kvm_pit_state));
+	case KVM_GET_PIT2:
+		return hv_vm_get_pit(vm, argp, sizeof(struct kvm_pit_state2));
+	case KVM_SET_PIT2:
+		return hv_vm_set_pit(vm, argp, sizeof(struct kvm_pit_state2));
+	case KVM_REINJECT_CONTROL:
+		return hv_vm_ioctl_reinject(vm, argp);
+	case KVM_SET_GSI_ROUTING:
+		return hv_vm_set_routing(vm, argp);
+	case KVM_IRQ_LINE:
+		return hv_vm_irq_line(vm, argp, false);
+	case KVM_IRQ_LINE_STATUS:
+		return hv_vm_irq_line(vm, argp, true);
+	case KVM_SIGNAL_MSI:
+		return hv_vm_ioctl_msi(vm, argp);
+	case KVM_IRQFD:
+		return hv_vm_ioctl_irqfd(vm, argp);
+	case KVM_IOEVENTFD:
+		return hv_vm_ioctl_ioeventfd(vm, argp);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static long hv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct hv_vm *vm = file->private_data;
+	void __user *argp = (void __user *)arg;
+
+	if (vm->mm != current->mm || READ_ONCE(vm->dead))
+		return -EIO;
+	switch (cmd) {
+	case KVM_CREATE_VCPU:
+		return hv_vcpu_create(vm, arg);
+	case KVM_SET_USER_MEMORY_REGION:
+		return hv_vm_ioctl_slots(vm, argp);
+	case KVM_GET_DIRTY_LOG:
+		return hv_vm_ioctl_dirty_log(vm, argp);
+	case KVM_REGISTER_COALESCED_MMIO:
+		return hv_vm_ioctl_coalesced(vm, argp, true);
+	case KVM_UNREGISTER_COALESCED_MMIO:
+		return hv_vm_ioctl_coalesced(vm, argp, false);
+	case KVM_CHECK_EXTENSION:
+		return hv_check_extension(vm, arg);
+	case KVM_ENABLE_CAP:
+		return hv_vm_ioctl_enable_cap(vm, argp);
+	case KVM_SET_TSS_ADDR:
+		return hv_vm_set_tss_addr(vm, arg);
+	case KVM_SET_IDENTITY_MAP_ADDR:
+		return hv_vm_ioctl_identity(vm, argp);
+	case KVM_SET_BOOT_CPU_ID:
+		return hv_vm_set_boot_cpu(vm, arg);
+	case KVM_GET_CLOCK:
+		return hv_vm_get_clock(vm, argp);
+	case KVM_SET_CLOCK:
+		return hv_vm_set_clock(vm, argp);
+	case KVM_GET_STATS_FD:
+		return hv_vm_stats_fd(vm);
+	default:
+		return hv_vm_ioctl_irq(vm, cmd, argp);
+	}
+}
+
+/* ---- life and death ---------------------------------------------------------------------------------------------- */
+
+static int hv_vm_release(struct inode *inode, struct file *file)
+{
+	struct hv_vm *vm = file->private_data;
+
+	hv_irq_vm_release(vm);
+	hv_vm_put(vm);
+	return 0;
+}
+
+static const struct file_operations hv_vm_fops = {
+	.owner = THIS_MODULE,
+	.release = hv_vm_release,
+	.unlocked_ioctl = hv_vm_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+static void hv_vm_free(struct hv_vm *vm)
+{
+	struct hv_vcpu *vcpu;
+	unsigned long i;
+
+	mutex_lock(&hv_lock);
+	list_del(&vm->list);
+	mutex_unlock(&hv_lock);
+	hv_mmu_destroy(vm);
+	xa_for_each(&vm->vcpus, i, vcpu)
+		hv_vcpu_destroy(vcpu);
+	xa_destroy(&vm->vcpus);
+	hv_irq_vm_free(vm);
+	hv_iobus_free(vm);
+	hv_slots_free(vm);
+	cleanup_srcu_struct(&vm->irq_srcu);
+	cleanup_srcu_struct(&vm->srcu);
+	if (vm->ring)
+		free_page((unsigned long)vm->ring);
+	mmdrop(vm->mm);
+	kvfree(vm);
+}
+
+void hv_vm_get(struct hv_vm *vm)
+{
+	refcount_inc(&vm->users);
+}
+
+void hv_vm_put(struct hv_vm *vm)
+{
+	if (refcount_dec_and_test(&vm->users))
+		hv_vm_free(vm);
+}
+
+static struct hv_vm *hv_vm_alloc(void)
+{
+	struct hv_vm *vm = kvzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	int r;
+
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&vm->users, 1);
+	INIT_LIST_HEAD(&vm->list);
+	mutex_init(&vm->lock);
+	mutex_init(&vm->slots_lock);
+	mutex_init(&vm->irq_lock);
+	mutex_init(&vm->apic_map_lock);
+	spin_lock_init(&vm->irqfds_lock);
+	spin_lock_init(&vm->ring_lock);
+	spin_lock_init(&vm->clock_lock);
+	xa_init(&vm->vcpus);
+	INIT_LIST_HEAD(&vm->irqfds);
+	INIT_LIST_HEAD(&vm->ioeventfds);
+	INIT_LIST_HEAD(&vm->coalesced_zones);
+	vm->max_vcpu_id = HV_MAX_VCPU_ID;
+	vm->mm = current->mm;
+	mmgrab(vm->mm);
+
+	r = -ENOMEM;
+	vm->ring = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vm->ring)
+		goto free;
+	r = init_srcu_struct(&vm->srcu);
+	if (r)
+		goto free;
+	r = init_srcu_struct(&vm->irq_srcu);
+	if (r)
+		goto srcu;
+	r = hv_slots_init(vm);
+	if (r)
+		goto irq_srcu;
+	r = hv_irq_vm_init(vm);
+	if (r)
+		goto slots;
+	hv_clock_vm_init(vm);
+	r = hv_mmu_init(vm);
+	if (r)
+		goto irq;
+	return vm;
+
+irq:
+	hv_irq_vm_free(vm);
+	hv_iobus_free(vm);
+slots:
+	hv_slots_free(vm);
+irq_srcu:
+	cleanup_srcu_struct(&vm->irq_srcu);
+srcu:
+	cleanup_srcu_struct(&vm->srcu);
+free:
+	free_page((unsigned long)vm->ring);
+	mmdrop(vm->mm);
+	kvfree(vm);
+	return ERR_PTR(r);
+}
+
+int hv_vm_create(unsigned long type)
+{
+	struct hv_vm *vm;
+	int fd;
+
+	if (type)
+		return -EINVAL;
+	vm = hv_vm_alloc();
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	mutex_lock(&hv_lock);
+	list_add(&vm->list, &hv_vms);
+	mutex_unlock(&hv_lock);
+	fd = anon_inode_getfd("hv-vm", &hv_vm_fops, vm, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		hv_vm_put(vm);
+	return fd;
+}
+
+struct hv_vcpu *hv_vcpu_by_id(struct hv_vm *vm, u32 id)
+{
+	struct hv_vcpu *vcpu;
+	unsigned long i;
+
+	hv_for_each_vcpu(vm, vcpu, i)
+		if (vcpu->id == id)
+			return vcpu;
+	return NULL;
+}
