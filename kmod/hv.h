@@ -216,14 +216,10 @@ struct hv_vcpu {
 	void *pio_data;			/* page 1 of the mapping */
 
 	struct mutex mutex;		/* held by every vCPU ioctl that touches its state */
-	struct pid __rcu *pid;		/* thread that last ran it, for yield */
 	struct preempt_notifier notifier;
-	bool preempted;
-	bool in_inner;			/* inner loop: preemption off, guest FPU loaded */
 	int srcu_idx;			/* vm->srcu while running */
 	sigset_t sigset;
 	bool sigset_active;
-	bool launched;			/* has entered the guest at least once */
 
 	struct rcuwait wait;		/* a halted vCPU sleeps here */
 	u32 mp_state;			/* KVM_MP_STATE_*; written by itself or under its mutex */
@@ -290,10 +286,11 @@ struct hv_tdp_format {
 struct hv_mmu {
 	struct page *root;
 	spinlock_t lock;	/* all who remove or weaken entries; installers use the gate */
-	/* mmu_notifier invalidations in flight, written under lock. */
+	/* Invalidations in flight, written under lock; see mmu/tdp.h. */
 	unsigned long invalidate_seq;
 	long invalidate_count;
-	hv_gfn_t invalidate_start, invalidate_end;	/* union of the ranges in flight */
+	hv_gfn_t invalidate_start, invalidate_end;	/* union of the frames in flight */
+	u64 invalidate_hva_start, invalidate_hva_end;	/* union of the user addresses */
 	atomic_long_t pages_4k, pages_2m, pages_1g, tables;
 };
 

@@ -29,6 +29,9 @@ void hv_mmu_write_protect_slot(struct hv_vm *vm, const struct hv_memslot *slot);
 /* Collect dirty state of 64 pages from @gfn and re-arm it; returns whether a flush is needed. */
 bool hv_mmu_rearm_dirty(struct hv_vm *vm, const struct hv_memslot *slot, hv_gfn_t gfn, u64 mask);
 
+/* Flush all vCPUs' second-level translations before any of them runs on, and count it. */
+void hv_mmu_flush_all(struct hv_vm *vm);
+
 u64 hv_mmu_root(const struct hv_vm *vm);	/* physical address of the root table */
 
 #endif

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Dirty logging by write protection.
+ *
+ * A page of a logging slot is writable only after a write fault, which puts the entry in first and
+ * marks the page afterwards. The reader takes the marks first and protects the pages afterwards. So
+ * a page that is writable and not marked is about to be marked by the vCPU that made it writable;
+ * its writes show up in the next log at the latest, and no write is missed once that vCPU has left
+ * KVM_RUN. A vCPU that did not know yet that the slot logs is none: the slots are replaced, and old
+ * readers waited for, before the slot is protected.
+ */
+
+#include <linux/sched.h>
+
+#include "tdp.h"
+
+void hv_mmu_write_protect_slot(struct hv_vm *vm, const struct hv_memslot *slot)
+{
+	struct hv_leaf_iter it = {
+		.vm = vm,
+		.next = slot->base_gfn,
+		.end = slot->base_gfn + slot->npages,
+	};
+	struct hv_mmu *mmu = &vm->mmu;
+	u64 write = hv_tdp()->write;
+	bool flush = false;
+
+	spin_lock(&mmu->lock);
+	while (hv_leaf_next(&it)) {
+		flush |= !!(hv_tdp_clear(it.entry, write) & write);
+		if (!need_resched() && !spin_needbreak(&mmu->lock))
+			continue;
+		/*
+		 * A remover that comes in between only takes entries out; flushing at the end is
+		 * early enough for those we have protected.
+		 */
+		spin_unlock(&mmu->lock);
+		cond_resched();
+		spin_lock(&mmu->lock);
+		it.table = NULL;
+	}
+	spin_unlock(&mmu->lock);
+	if (flush)
+		hv_mmu_flush_all(vm);
+}
+
+bool hv_mmu_rearm_dirty(struct hv_vm *vm, const struct hv_memslot *slot, hv_gfn_t gfn, u64 mask)
+{
+	struct hv_leaf_iter it = { .vm = vm };
+	u64 write = hv_tdp()->write;
+	bool flush = false;
+
+	if (!mask)
+		return false;
+	it.next = gfn + __ffs(mask);
+	it.end = min(gfn + __fls(mask) + 1, slot->base_gfn + slot->npages);
+	spin_lock(&vm->mmu.lock);
+	while (hv_leaf_next(&it)) {
+		/* A large leaf of a logging slot is read-only already, but for one not split yet. */
+		if (it.level == 1 && !(mask & BIT_ULL(it.gfn - gfn)))
+			continue;
+		flush |= !!(hv_tdp_clear(it.entry, write) & write);
+	}
+	spin_unlock(&vm->mmu.lock);
+	return flush;
+}
