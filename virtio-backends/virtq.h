@@ -43,6 +43,7 @@ struct virtq {
 	bool event_idx, indirect;
 	uint16_t last_avail;	/* next avail ring index to take */
 	uint16_t used_idx;	/* next used ring index to write */
+	uint16_t published;	/* used index that the driver can see */
 	uint16_t signalled_used;	/* used index when we last considered an interrupt */
 	bool signalled_valid;
 	unsigned int inflight;	/* popped and not yet pushed; never above size */
