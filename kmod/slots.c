@@ -48,7 +48,14 @@ void hv_slot_mark_dirty(struct hv_memslot *slot, hv_gfn_t gfn)
 {
 	u64 bit = gfn - slot->base_gfn;
 
-	if (slot->dirty && !test_bit(bit, slot->dirty))
+	if (!slot->dirty)
+		return;
+	/*
+	 * What was written to the page before the look at the bit: a reader of the log that has
+	 * just cleared the bit must see the write, or we must see the bit clear.
+	 */
+	smp_mb();
+	if (!test_bit(bit, slot->dirty))
 		set_bit(bit, slot->dirty);
 }
 
@@ -427,7 +434,7 @@ static int hv_slot_take_dirty(struct hv_vm *vm, struct hv_memslot *slot, void __
 		cond_resched();
 	}
 	if (flush)
-		hv_request_all(vm, HV_REQ_TLB_FLUSH);
+		hv_mmu_flush_all(vm);
 	r = copy_to_user(to, copy, n * sizeof(long)) ? -EFAULT : 0;
 	kvfree(copy);
 	return r;

@@ -201,6 +201,9 @@ int hv_mmu_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 	slot = map.gfn < hv_tdp_limit() ? hv_slot_find(vm, map.gfn) : NULL;
 	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
 		return HV_FAULT_MMIO;
+	/* It is being taken away: let the guest try again until it is gone. */
+	if (READ_ONCE(slot->invalid))
+		return HV_FAULT_FIXED;
 	if (hv_mmu_cache_fill(vcpu, may_sleep))
 		return may_sleep ? -ENOMEM : HV_FAULT_SLEEP;
 
