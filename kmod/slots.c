@@ -148,19 +148,20 @@ int hv_guest_write_nofault(struct hv_vm *vm, u64 gpa, const void *data, unsigned
 	return left ? -EFAULT : 0;
 }
 
-#define HV_CMPXCHG_USER(type)							\
-do {										\
-	type expected = *old;							\
-										\
-	done = __try_cmpxchg_user((type __user *)hva, &expected, (type)new, fault);	\
-	*old = expected;							\
+/* r: 0 exchanged, 1 differed, -EFAULT; a label for each size, which the macro defines. */
+#define HV_CMPXCHG_USER(type)								\
+do {											\
+	type expected = *old;								\
+											\
+	r = __try_cmpxchg_user((type __user *)hva, &expected, (type)new, fault_##type);	\
+	*old = expected;								\
 } while (0)
 
 int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int size)
 {
 	struct hv_memslot *slot;
 	void __user *hva = hv_guest_hva(vm, gpa, &slot);
-	bool done;
+	int r;
 
 	if (!hva || (slot->flags & KVM_MEM_READONLY) || (gpa & (size - 1)))
 		return -EFAULT;
@@ -180,11 +181,9 @@ int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int 
 	default:
 		return -EFAULT;
 	}
-	if (done)
+	if (!r)
 		hv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
-	return done ? 0 : 1;
-fault:
-	return -EFAULT;
+	return r;
 }
 
 /* ---- changing the table ---------------------------------------------------------------------------- */
