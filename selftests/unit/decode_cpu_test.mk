@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+UNIT_TESTS += decode_cpu_test
+decode_cpu_test_SRCS := selftests/unit/decode_cpu_test.c selftests/unit/emulate_native.c \
+	kmod/x86/decode.c
+decode_cpu_test_CFLAGS := -Iselftests/unit/kshim -Ikmod
+decode_cpu_test_LIBS :=
