@@ -125,6 +125,7 @@ enum hv_next {
 	HV_NEXT_USER = 0,	/* vcpu->run is filled in: return to user space */
 	HV_NEXT_RESUME = 1,	/* go on running the guest */
 	HV_NEXT_SLEEP = 2,	/* call the handler again where it may sleep (nothing changed) */
+	HV_NEXT_NONE = 3,	/* inside handlers: nothing decided yet, go on */
 };
 
 /* Per-vCPU MSRs that common code keeps (x86/msr.c); the rest lives in the control block. */
@@ -173,29 +174,34 @@ struct hv_fpu {
 	u64 host_tsc_aux;
 };
 
-/* State of an emulation that waits for user space (x86/mmio.c). */
-#define HV_MMIO_FRAGMENTS 4
+/*
+ * An emulated instruction that needs user space (emul.c). Reads are recorded, so that the
+ * instruction can run again from its start with the answers; writes are done one by one after it.
+ */
+#define HV_MMIO_FRAGMENTS 12		/* three accesses of 32 bytes, 8 at a time */
 struct hv_mmio_frag {
 	u64 gpa;
 	u32 len;			/* 1-8 */
-	bool done;
 	u8 data[8];
 };
 struct hv_mmio {
-	bool active;			/* KVM_EXIT_MMIO outstanding */
+	bool active;			/* KVM_EXIT_MMIO outstanding for frag[cur] */
 	bool is_write;
-	u8 nr, cur;			/* fragments, the one user space works on */
+	u8 nr;				/* fragments recorded (reads) or to do (writes) */
+	u8 cur;				/* replayed so far, or the one user space works on */
 	struct hv_mmio_frag frag[HV_MMIO_FRAGMENTS];
 };
 
-/* PIO that waits for user space. */
+/* Port I/O that waits for user space. */
 struct hv_pio {
-	bool active;
+	bool active;			/* KVM_EXIT_IO outstanding */
 	bool in;
-	bool string;			/* data goes through the emulator (INS) */
+	bool string;			/* INS, OUTS: the emulator moves the data */
+	bool answered;			/* INS: the data is in pio_data */
 	u8 size;
 	u16 port;
 	u32 count;
+	u64 rip, next_rip;		/* the instruction, unless user space moved RIP meanwhile */
 };
 
 #define HV_MMU_CACHE 8
@@ -233,6 +239,7 @@ struct hv_vcpu {
 	struct hv_mmio mmio;
 	struct hv_pio pio;
 
+	u64 user_cr8;			/* CR8 without in-kernel irqchip */
 	u32 guest_debug;		/* KVM_GUESTDBG_* in force */
 	u64 debug_db[4], debug_dr7;	/* user space's breakpoints */
 	bool dr_loaded;			/* guest (or debug) DR0-3 are in the CPU */
@@ -548,13 +555,21 @@ int hv_exit_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep);
 /* MOV to CR4 (decoded) and MOV to or from DR (decoded). */
 int hv_exit_mov_cr(struct hv_vcpu *vcpu, unsigned int cr, bool may_sleep);
 int hv_exit_mov_dr(struct hv_vcpu *vcpu, bool may_sleep);
-/* Advance RIP over the current instruction and end the interrupt shadow; HV_NEXT_*. */
-int hv_skip_insn(struct hv_vcpu *vcpu, bool may_sleep);
+/* The instruction ending before @next_rip has retired: RIP, interrupt shadow, single step. */
+void hv_retire(struct hv_vcpu *vcpu, u64 next_rip);
 int hv_internal_error(struct hv_vcpu *vcpu, u32 suberror, u32 ndata, const u64 *data);
 
 /* ---- emul.c: the emulator's view of a vCPU, MMIO and PIO with user space ---------------------------- */
 
 int hv_emulate(struct hv_vcpu *vcpu, bool may_sleep);
+/*
+ * Where the current instruction ends: HV_NEXT_NONE and *next_rip, or what the exit handler must
+ * return (HV_NEXT_SLEEP, HV_NEXT_RESUME with an exception queued, -errno). @insn may be NULL;
+ * otherwise the instruction is always decoded into it.
+ */
+int hv_insn_end(struct hv_vcpu *vcpu, bool may_sleep, u64 *next_rip, struct hv_insn *insn);
+/* Translate a guest-virtual address as the guest would: 0, 1 (#PF queued if @fault), -errno. */
+int hv_gva_to_gpa(struct hv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa);
 int hv_emulate_complete(struct hv_vcpu *vcpu);		/* KVM_RUN after KVM_EXIT_MMIO/IO */
 
 #endif

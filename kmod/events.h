@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the run loop asks of events.c. */
+#ifndef HV_EVENTS_H
+#define HV_EVENTS_H
+
+struct hv_vcpu;
+
+/* HV_REQ_EVENT: hand at most one event to the hardware, ask for windows for the others. */
+void hv_events_inject(struct hv_vcpu *vcpu);
+/* HV_REQ_NMI: take over what other threads queued. */
+void hv_take_nmis(struct hv_vcpu *vcpu);
+/* Let a pending exception's CR2 or DR6 become visible. */
+void hv_exception_payload_apply(struct hv_vcpu *vcpu);
+
+#endif
