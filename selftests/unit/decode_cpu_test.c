@@ -47,6 +47,11 @@ static bool fetch_faulted(const struct native_state *s)
 	return s->vector == VECTOR_PF && (s->error & 0x10) && s->cr2 == NATIVE_CODE + PAGE;
 }
 
+static bool is_amd(void)
+{
+	return __builtin_cpu_is("amd");
+}
+
 /* Leave out what enters the kernel, changes this process, or may touch its memory. */
 static bool is_harmless(const struct hv_insn *in)
 {
@@ -75,6 +80,10 @@ static bool is_harmless(const struct hv_insn *in)
 		case 0xae:		/* WRFSBASE, WRGSBASE */
 			return in->mod != 3;
 		}
+	/* Intel ignores the operand-size prefix of a near branch; the decoder follows AMD. */
+	if (in->mode == HV_INSN_64 && in->opsize == 2 && !is_amd() &&
+	    (in->flags & (HV_INSN_IMMZ | HV_INSN_D64)) == (HV_INSN_IMMZ | HV_INSN_D64))
+		return false;
 	/* The thread's own data is at FS. */
 	if (in->seg == HV_SEG_FS && in->base == HV_REG_NONE)
 		return false;
@@ -169,17 +178,14 @@ static bool test_lengths(const struct code_mode *m, unsigned int samples)
 	return !failures && checked > 1000;
 }
 
-/*
- * #GP instead of #UD: LLDT and its group are privileged, whatever their prefixes; and with four
- * prefixes the CPU may find the instruction too long before it finds it undefined.
- */
-static bool may_be_gp(const u8 *code, const struct hv_insn *in)
+/* With four prefixes the CPU may find the instruction too long (#GP) before it finds it undefined. */
+static bool may_be_gp(const u8 *code)
 {
 	unsigned int n = 0;
 
 	while (n < HV_INSN_MAX_LEN && strchr("\x66\x67\xf2\xf3\xf0\x65\x2e\x3e\x26\x36", code[n]))
 		n++;
-	return n >= 4 || (in->map == HV_MAP_0F && in->opcode == 0);
+	return n >= 4;
 }
 
 /* What the decoder calls undefined, the CPU must not execute. */
@@ -194,9 +200,12 @@ static bool test_undefined(const struct code_mode *m, unsigned int samples)
 		make_code(code, m->mode);
 		if (hv_insn_decode(&in, code, HV_INSN_MAX_LEN, m->mode) != -EINVAL)
 			continue;
+		/* SLDT and its group: CPUs differ on whether LOCK makes them undefined. */
+		if (in.map == HV_MAP_0F && in.opcode == 0)
+			continue;
 		run(m, code, HV_INSN_MAX_LEN, &s);
 		checked++;
-		if (s.vector != VECTOR_UD && !(s.vector == VECTOR_GP && may_be_gp(code, &in)))
+		if (s.vector != VECTOR_UD && !(s.vector == VECTOR_GP && may_be_gp(code)))
 			failures = report(m, code, 0, "undefined, but the CPU executes it", &s,
 					  failures);
 	}
@@ -252,7 +261,10 @@ int main(void)
 			continue;
 		}
 		bad |= result("length", modes[i].name, test_lengths(&modes[i], 60000));
-		bad |= result("undefined", modes[i].name, test_undefined(&modes[i], 40000));
+		if (is_amd())
+			bad |= result("undefined", modes[i].name, test_undefined(&modes[i], 40000));
+		else
+			printf("skip decode_cpu_undefined_%s not an AMD CPU\n", modes[i].name);
 		bad |= result("too_long", modes[i].name, test_too_long(&modes[i]));
 	}
 	return bad;
