@@ -7,6 +7,7 @@
  * kernel's own devices are recorded too: their registers may change by reading). Writes come last in
  * an instruction: it retires, and they are handed to user space one by one.
  */
+#include <linux/mm.h>
 #include <linux/uaccess.h>
 #include <asm/processor-flags.h>
 

@@ -17,6 +17,7 @@
 #include <asm/processor-flags.h>
 
 #include "compat/guest_work.h"
+#include "compat/kvm_run.h"
 #include "events.h"
 #include "hv.h"
 #include "irq/irq.h"
@@ -308,7 +309,7 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 	int next;
 
 	if (vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED) {
-		if (READ_ONCE(run->immediate_exit))
+		if (hv_immediate_exit(run))
 			return -EINTR;
 		next = hv_vcpu_block(vcpu);
 		if (next == HV_NEXT_RESUME)
@@ -322,7 +323,7 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 	next = hv_emulate_complete(vcpu);
 	if (next != HV_NEXT_RESUME)
 		return next;
-	if (READ_ONCE(run->immediate_exit))
+	if (hv_immediate_exit(run))
 		return -EINTR;
 	return hv_run_loop(vcpu);
 }

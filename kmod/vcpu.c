@@ -8,6 +8,8 @@
 #include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
+#include <asm/kvm_para.h>
+#include <trace/events/ipi.h>
 
 #include "hv.h"
 #include "irq/irq.h"

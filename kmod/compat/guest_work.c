@@ -3,14 +3,12 @@
 #include "guest_work.h"
 
 #ifdef HV_HAVE_ENTRY_VIRT
-#include <linux/entry-virt.h>
 
 int hv_handle_guest_work(void)
 {
 	return xfer_to_guest_mode_handle_work();
 }
 #else
-#include <linux/entry-kvm.h>
 #include <linux/kvm_host.h>
 
 /*

@@ -6,6 +6,12 @@
 #ifndef HV_COMPAT_GUEST_WORK_H
 #define HV_COMPAT_GUEST_WORK_H
 
+#ifdef HV_HAVE_ENTRY_VIRT
+#include <linux/entry-virt.h>
+#else
+#include <linux/entry-kvm.h>
+#endif
+
 /* May sleep; 0 or -EINTR when a signal is pending. */
 int hv_handle_guest_work(void);
 

@@ -8,7 +8,7 @@
 
 #include "../irq/irq.h"
 #include "../mmu/mmu.h"
-#include "../trace.h"
+#include "trace.h"
 #include "../x86/x86.h"
 #include "svm.h"
 

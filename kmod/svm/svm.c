@@ -4,13 +4,13 @@
  * References are to the AMD64 APM volume 2, chapter 15.
  */
 #include <linux/cpu.h>
+#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <asm/debugreg.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor.h>
-#include <asm/svm.h>
 
 #include "../irq/irq.h"
 #include "../mmu/mmu.h"
