@@ -173,7 +173,6 @@ static int hv_mmu_finish(struct hv_vcpu *vcpu, struct hv_memslot *slot, struct h
 		/* After the entry is in: see dirty.c. */
 		if (slot->dirty && map->writable)
 			hv_slot_mark_dirty(slot, map->gfn);
-		vcpu->stats.faults_fixed++;
 		break;
 	case HV_MAP_SPURIOUS:
 		/* Another vCPU was faster, or our TLB remembers less than the entry allows. */
