@@ -32,7 +32,7 @@
 #define HV_SOFT_MAX_VCPUS	64		/* what KVM_CAP_NR_VCPUS recommends at most */
 #define HV_MAX_VCPU_ID		255		/* ids are below this */
 #define HV_USER_SLOTS		32764		/* memory slots a VM can have (as KVM on x86) */
-#define HV_MAX_GSI		1024		/* routable interrupt lines */
+#define HV_MAX_GSI		4096		/* routable interrupt lines, routing entries */
 
 typedef u64 hv_gfn_t;				/* guest frame number: gpa >> PAGE_SHIFT */
 
@@ -115,6 +115,7 @@ enum hv_req {
 	HV_REQ_UNBLOCK,		/* wake from HLT without a reason of the guest's */
 	HV_REQ_STEAL,		/* write steal time */
 	HV_REQ_APIC_EVENT,	/* INIT or SIPI is latched in the LAPIC */
+	HV_REQ_IOAPIC_EOI,	/* KVM_EXIT_IOAPIC_EOI (split irqchip); hv_lapic_eoi_vector() */
 	HV_NR_REQS
 };
 
@@ -340,9 +341,11 @@ struct hv_vm {
 	struct list_head coalesced_zones;	/* under slots_lock */
 	spinlock_t ring_lock;
 	struct kvm_coalesced_mmio_ring *ring;	/* page 2 of every vCPU's mapping */
-	atomic_t apic_map_dirty;
 	void __rcu *apic_map;		/* irq/lapic.c */
-	struct mutex apic_map_lock;
+	spinlock_t apic_map_lock;
+	u32 split_pins;			/* split irqchip: pins of user space's IOAPICs */
+	struct list_head resamplers;	/* under irq_lock */
+	struct hlist_head irq_acks;	/* under irq_lock, read under irq_srcu */
 
 	/* x86/clock.c */
 	spinlock_t clock_lock;

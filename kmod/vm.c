@@ -451,6 +451,7 @@ static void hv_vm_free(struct hv_vm *vm)
 	mutex_lock(&hv_lock);
 	list_del(&vm->list);
 	mutex_unlock(&hv_lock);
+	hv_irq_vm_quiesce(vm);
 	hv_mmu_destroy(vm);
 	xa_for_each(&vm->vcpus, i, vcpu)
 		hv_vcpu_destroy(vcpu);
@@ -489,7 +490,7 @@ static struct hv_vm *hv_vm_alloc(void)
 	mutex_init(&vm->lock);
 	mutex_init(&vm->slots_lock);
 	mutex_init(&vm->irq_lock);
-	mutex_init(&vm->apic_map_lock);
+	spin_lock_init(&vm->apic_map_lock);
 	spin_lock_init(&vm->irqfds_lock);
 	spin_lock_init(&vm->ring_lock);
 	spin_lock_init(&vm->clock_lock);

@@ -39,12 +39,15 @@ int hv_coalesced_unregister(struct hv_vm *vm, const struct kvm_coalesced_mmio_zo
 
 /* ---- VM-wide ---------------------------------------------------------------------------------- */
 
-int hv_irq_vm_init(struct hv_vm *vm);		/* locks, lists, empty routing */
-void hv_irq_vm_release(struct hv_vm *vm);	/* VM descriptor closed: detach all irqfds, ioeventfds */
-void hv_irq_vm_free(struct hv_vm *vm);		/* last reference gone */
+int hv_irq_vm_init(struct hv_vm *vm);
+void hv_irq_vm_release(struct hv_vm *vm);	/* VM descriptor closed: detach all irqfds */
+void hv_irq_vm_quiesce(struct hv_vm *vm);	/* last reference gone, vCPUs still there: stop timers */
+void hv_irq_vm_free(struct hv_vm *vm);		/* the vCPUs are gone */
 
 /* KVM_CREATE_IRQCHIP; vm->lock held. -EEXIST twice, -EINVAL once vCPUs exist. */
 int hv_irqchip_create(struct hv_vm *vm);
+/* KVM_CAP_SPLIT_IRQCHIP; vm->lock held. -EINVAL: too many pins, -EEXIST: irqchip or vCPUs exist. */
+int hv_irqchip_split(struct hv_vm *vm, u64 pins);
 int hv_irqchip_get(struct hv_vm *vm, struct kvm_irqchip *chip);
 int hv_irqchip_set(struct hv_vm *vm, const struct kvm_irqchip *chip);
 /* KVM_CREATE_PIT2; vm->lock held. */
@@ -53,7 +56,10 @@ int hv_pit_get(struct hv_vm *vm, struct kvm_pit_state2 *ps);	/* -ENXIO without P
 int hv_pit_set(struct hv_vm *vm, const struct kvm_pit_state2 *ps);
 int hv_pit_reinject(struct hv_vm *vm, const struct kvm_reinject_control *rc);
 
-/* KVM_IRQ_LINE: returns <0 -errno, 0 ignored (masked), >0 delivered/coalesced count as in KVM. */
+/*
+ * KVM_IRQ_LINE: the status of KVM_IRQ_LINE_STATUS (-1 ignored as masked or unrouted, 0 coalesced,
+ * >0 delivered), -ENXIO without an in-kernel irqchip. Any context.
+ */
 int hv_irq_set_level(struct hv_vm *vm, u32 source_id, u32 gsi, int level, bool line_status);
 int hv_irq_set_routing(struct hv_vm *vm, const struct kvm_irq_routing_entry *entries, u32 nr,
 		       u32 flags);
@@ -69,7 +75,7 @@ void hv_irqfd_exit(void);
 int hv_lapic_create(struct hv_vcpu *vcpu);	/* when the VM has an in-kernel irqchip */
 void hv_lapic_free(struct hv_vcpu *vcpu);
 void hv_lapic_reset(struct hv_vcpu *vcpu, bool init);
-/* Highest-priority vector that may be delivered now (above PPR), or -1. Includes the PIC (ExtINT). */
+/* Not negative: an interrupt may be delivered now (above PPR, or ExtINT from the PIC); -1: none. */
 int hv_irq_pending(struct hv_vcpu *vcpu);
 /* Acknowledge it: returns the vector, moves it IRR -> ISR (or the PIC's INTA), or -1. */
 int hv_irq_ack(struct hv_vcpu *vcpu);
@@ -89,6 +95,8 @@ int hv_lapic_tpr_threshold(const struct hv_vcpu *vcpu);
 int hv_lapic_set_base(struct hv_vcpu *vcpu, u64 value, bool host_initiated);
 int hv_lapic_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value);
 int hv_lapic_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value);
+/* HV_REQ_IOAPIC_EOI: the vector for KVM_EXIT_IOAPIC_EOI. */
+u8 hv_lapic_eoi_vector(const struct hv_vcpu *vcpu);
 u64 hv_lapic_get_tscdeadline(const struct hv_vcpu *vcpu);
 void hv_lapic_set_tscdeadline(struct hv_vcpu *vcpu, u64 value);
 int hv_lapic_mmio_read(struct hv_vcpu *vcpu, u64 addr, u32 len, void *data);
