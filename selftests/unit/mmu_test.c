@@ -303,7 +303,7 @@ int main(void)
 			printf("  pages or counters left over\n");
 			failures++;
 		}
-		printf("%s %s\n", failures == before ? "ok  " : "FAIL", tests[i].name);
+		printf("%s %s\n", failures == before ? "ok" : "not ok", tests[i].name);
 	}
 	return failures ? 1 : 0;
 }
