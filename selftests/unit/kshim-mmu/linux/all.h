@@ -77,6 +77,16 @@ static inline void spin_unlock(spinlock_t *l)
 struct mutex { int unused; };
 struct list_head { struct list_head *next, *prev; };
 struct rcu_head { int unused; };
+struct hlist_head { void *first; };
+struct hlist_node { void *next; };
+struct work_struct { int unused; };
+struct delayed_work { int unused; };
+struct kref { int unused; };
+struct completion { int unused; };
+typedef struct { int unused; } wait_queue_head_t;
+typedef struct { int unused; } seqcount_t;
+typedef struct { long counter; } atomic64_t;
+typedef s64 ktime_t;
 struct pid;
 struct srcu_struct { int unused; };
 struct rcuwait { int unused; };
