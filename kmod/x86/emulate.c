@@ -159,20 +159,20 @@ static int exec_mov_from_sreg(struct hv_emul *e)
 {
 	unsigned int size = hv_insn_is_mem(&e->insn) ? 2 : e->insn.opsize;
 
-	return emul_rm_store(e, size, e->seg[e->insn.reg].selector);
+	return emul_rm_store(e, size, e->seg[e->insn.reg & 7].selector);
 }
 
+/* The source is 32 bits wide whatever the operand size, on AMD. */
 static int exec_movsxd(struct hv_emul *e)
 {
-	unsigned int size = e->insn.opsize == 2 ? 2 : 4;
 	u64 val;
 	int ret;
 
 	if (e->mode != HV_INSN_64)
 		return HV_EMUL_UNHANDLEABLE;	/* ARPL */
-	ret = emul_rm_load(e, size, &val);
+	ret = emul_rm_load(e, 4, &val);
 	if (!ret)
-		emul_reg_write(e, e->insn.reg, e->insn.opsize, hv_alu_sext(val, size));
+		emul_reg_write(e, e->insn.reg, e->insn.opsize, hv_alu_sext(val, 4));
 	return ret;
 }
 
@@ -230,6 +230,9 @@ static int exec_branch_rm(struct hv_emul *e, bool call)
 	if (e->mode == HV_INSN_64 && size != 8)
 		return HV_EMUL_UNHANDLEABLE;
 	ret = emul_rm_load(e, size, &target);
+	/* A fault of the stack comes before one of the target. */
+	if (!ret && call)
+		ret = emul_push_probe(e, size);
 	if (!ret)
 		ret = emul_branch(e, target);
 	if (!ret && call)
@@ -399,6 +402,7 @@ int hv_emul_step(struct hv_emul *e)
 	e->trap = false;
 	e->touched_io = false;
 	e->write_pending = false;
+	e->must_align = false;
 	ret = hv_emul_decode(e);
 	if (!ret)
 		ret = execute(e);

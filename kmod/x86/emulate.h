@@ -186,6 +186,7 @@ struct hv_emul {
 	/* Private to the emulator, valid during one step. */
 	u8 mode;		/* enum hv_insn_mode */
 	bool write_pending;	/* a write returned HV_EMUL_IO */
+	bool must_align;	/* #GP(0) when the memory operand is not naturally aligned */
 	u64 next_rip;
 	u64 la;			/* linear address of the memory operand */
 };

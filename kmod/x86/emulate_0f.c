@@ -108,8 +108,6 @@ static int exec_cmpxchg(struct hv_emul *e)
 		flags = e->rflags;
 		hv_alu(HV_ALU_CMP, size, acc, old, 0, &flags);
 		if (!(flags & HV_FL_ZF)) {
-			if (!hv_insn_is_mem(&e->insn))
-				emul_reg_write(e, e->insn.rm, size, old);
 			emul_reg_write(e, HV_RAX, size, old);
 			e->rflags = flags;
 			return HV_EMUL_OK;
@@ -135,11 +133,10 @@ static int exec_cmpxchg_pair(struct hv_emul *e)
 	bool done = true;
 	int ret;
 
+	e->must_align = half == 8;
 	ret = emul_rm_address(e, 0, 2 * half, true);
 	if (ret)
 		return ret;
-	if (half == 8 && (e->la & 15))
-		return hv_emul_raise_code(e, HV_EXC_GP, 0);
 	ret = emul_read(e, e->la, old, 2 * half, HV_EMUL_ACC_WRITE);
 	if (ret)
 		return ret;
@@ -215,6 +212,16 @@ static int exec_group15(struct hv_emul *e)
 	return ret ? ret : e->ops->probe(e, e->la, 1, 0);
 }
 
+/* MOVNTI and MOVDIRI have no 16-bit form, not even in 16-bit code. */
+static int exec_direct_store(struct hv_emul *e)
+{
+	unsigned int size = e->insn.opsize == 8 ? 8 : 4;
+
+	if (e->insn.pp != HV_PP_NONE)
+		return HV_EMUL_UNHANDLEABLE;
+	return emul_rm_store(e, size, emul_reg_read(e, e->insn.reg, size));
+}
+
 int emul_map_0f(struct hv_emul *e)
 {
 	switch (e->insn.opcode) {
@@ -247,10 +254,7 @@ int emul_map_0f(struct hv_emul *e)
 	case 0xc0 ... 0xc1:
 		return exec_xadd(e);
 	case 0xc3:
-		if (e->insn.opsize == 2 || e->insn.pp != HV_PP_NONE)
-			return HV_EMUL_UNHANDLEABLE;
-		return emul_rm_store(e, e->insn.opsize,
-				     emul_reg_read(e, e->insn.reg, e->insn.opsize));
+		return exec_direct_store(e);
 	case 0xc7:
 		if (!hv_insn_is_mem(&e->insn) || (e->insn.reg & 7) != 1)
 			return HV_EMUL_UNHANDLEABLE;
@@ -287,11 +291,8 @@ int emul_map_0f38(struct hv_emul *e)
 	switch (e->insn.opcode) {
 	case 0xf0 ... 0xf1:
 		return exec_movbe(e);
-	case 0xf9:	/* MOVDIRI */
-		if (e->insn.pp != HV_PP_NONE)
-			return HV_EMUL_UNHANDLEABLE;
-		return emul_rm_store(e, e->insn.opsize,
-				     emul_reg_read(e, e->insn.reg, e->insn.opsize));
+	case 0xf9:
+		return exec_direct_store(e);
 	default:
 		return emul_vector(e);
 	}

@@ -65,6 +65,8 @@ int emul_rm_store(struct hv_emul *e, unsigned int size, u64 val);
 
 /* Stack; nothing is committed, the new stack pointer is returned for emul_stack_set(). */
 int emul_push(struct hv_emul *e, unsigned int size, u64 val, u64 *sp);
+/* Would emul_push() fault? */
+int emul_push_probe(struct hv_emul *e, unsigned int size);
 int emul_pop(struct hv_emul *e, unsigned int size, u64 *val, u64 *sp);
 void emul_stack_set(struct hv_emul *e, u64 sp);
 

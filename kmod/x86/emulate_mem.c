@@ -86,12 +86,12 @@ static bool within_limit(const struct hv_emul *e, const struct hv_emul_seg *s, u
 	return last <= s->limit;
 }
 
-/* #AC: unaligned data at CPL 3 with CR0.AM and RFLAGS.AC. Vector moves have their own rules. */
+/* #AC: unaligned data at CPL 3 with CR0.AM and RFLAGS.AC. 32 bytes need the alignment of 16. */
 static bool alignment_is_checked(const struct hv_emul *e, u64 la, unsigned int len)
 {
 	if (e->cpl != 3 || !(e->cr0 & HV_CR0_AM) || !(e->rflags & HV_FL_AC))
 		return false;
-	return (len == 2 || len == 4 || len == 8) && (la & (len - 1));
+	return len <= 32 && !(len & (len - 1)) && (la & (min(len, 16U) - 1));
 }
 
 int emul_linear(struct hv_emul *e, unsigned int seg, u64 off, unsigned int len, bool write,
@@ -109,6 +109,8 @@ int emul_linear(struct hv_emul *e, unsigned int seg, u64 off, unsigned int len, 
 			return segment_fault(e, seg);
 		*la = (u32)(s->base + off);
 	}
+	if (e->must_align && (*la & (len - 1)))
+		return hv_emul_raise_code(e, HV_EXC_GP, 0);
 	if (alignment_is_checked(e, *la, len))
 		return hv_emul_raise_code(e, HV_EXC_AC, 0);
 	return HV_EMUL_OK;
@@ -223,13 +225,25 @@ static unsigned int stack_size(const struct hv_emul *e)
 	return e->seg[HV_SEG_SS].attr & HV_SEG_ATTR_DB ? 4 : 2;
 }
 
+static int push_linear(struct hv_emul *e, unsigned int size, u64 *sp, u64 *la)
+{
+	*sp = (e->gpr[HV_RSP] - size) & hv_alu_mask(stack_size(e));
+	return emul_linear(e, HV_SEG_SS, *sp, size, true, la);
+}
+
+int emul_push_probe(struct hv_emul *e, unsigned int size)
+{
+	u64 sp, la;
+	int ret = push_linear(e, size, &sp, &la);
+
+	return ret ? ret : e->ops->probe(e, la, size, HV_EMUL_ACC_WRITE);
+}
+
 int emul_push(struct hv_emul *e, unsigned int size, u64 val, u64 *sp)
 {
 	u64 la;
-	int ret;
+	int ret = push_linear(e, size, sp, &la);
 
-	*sp = (e->gpr[HV_RSP] - size) & hv_alu_mask(stack_size(e));
-	ret = emul_linear(e, HV_SEG_SS, *sp, size, true, &la);
 	return ret ? ret : emul_write(e, la, &val, size);
 }
 

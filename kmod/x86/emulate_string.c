@@ -43,6 +43,10 @@ static int dest_linear(struct hv_emul *e, unsigned int len, bool write, u64 *la)
 	return emul_linear(e, HV_SEG_ES, index_read(e, HV_RDI), len, write, la);
 }
 
+/*
+ * When both operands of MOVS or CMPS fault, CPUs differ on which fault is reported. MOVS looks at the
+ * destination first: a device must not be read in vain.
+ */
 static int iterate_movs(struct hv_emul *e, unsigned int size)
 {
 	u64 src, dst, val = 0;
@@ -51,6 +55,8 @@ static int iterate_movs(struct hv_emul *e, unsigned int size)
 	ret = source_linear(e, size, &src);
 	if (!ret)
 		ret = dest_linear(e, size, true, &dst);
+	if (!ret)
+		ret = e->ops->probe(e, dst, size, HV_EMUL_ACC_WRITE);
 	if (!ret)
 		ret = emul_read(e, src, &val, size, 0);
 	if (!ret)

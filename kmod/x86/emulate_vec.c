@@ -15,6 +15,7 @@
 #define VEC_HIGH	0x10	/* the upper eight bytes of the register */
 #define VEC_MERGE	0x20	/* a load that keeps the rest of the register; VEX has three operands */
 #define VEC_GPR		0x40	/* four bytes, or eight with REX.W */
+#define VEC_SCALAR	0x80	/* VEX.L is ignored */
 
 struct vec_move {
 	u8 map;
@@ -29,10 +30,10 @@ static const struct vec_move vec_moves[] = {
 	{ HV_MAP_0F, HV_PP_NONE, 0x11, 0, VEC_STORE | VEC_FULL },
 	{ HV_MAP_0F, HV_PP_66, 0x10, 0, VEC_LOAD | VEC_FULL },				/* MOVUPD */
 	{ HV_MAP_0F, HV_PP_66, 0x11, 0, VEC_STORE | VEC_FULL },
-	{ HV_MAP_0F, HV_PP_F3, 0x10, 4, VEC_LOAD },					/* MOVSS */
-	{ HV_MAP_0F, HV_PP_F3, 0x11, 4, VEC_STORE },
-	{ HV_MAP_0F, HV_PP_F2, 0x10, 8, VEC_LOAD },					/* MOVSD */
-	{ HV_MAP_0F, HV_PP_F2, 0x11, 8, VEC_STORE },
+	{ HV_MAP_0F, HV_PP_F3, 0x10, 4, VEC_LOAD | VEC_SCALAR },			/* MOVSS */
+	{ HV_MAP_0F, HV_PP_F3, 0x11, 4, VEC_STORE | VEC_SCALAR },
+	{ HV_MAP_0F, HV_PP_F2, 0x10, 8, VEC_LOAD | VEC_SCALAR },			/* MOVSD */
+	{ HV_MAP_0F, HV_PP_F2, 0x11, 8, VEC_STORE | VEC_SCALAR },
 	{ HV_MAP_0F, HV_PP_NONE, 0x12, 8, VEC_LOAD | VEC_MERGE },			/* MOVLPS */
 	{ HV_MAP_0F, HV_PP_NONE, 0x13, 8, VEC_STORE },
 	{ HV_MAP_0F, HV_PP_66, 0x12, 8, VEC_LOAD | VEC_MERGE },				/* MOVLPD */
@@ -83,7 +84,7 @@ static int check_enabled(struct hv_emul *e, const struct vec_move *m)
 		    (e->xcr0 & HV_XCR0_AVX) != HV_XCR0_AVX || e->insn.vvvv)
 			return hv_emul_raise(e, HV_EXC_UD);
 		/* 256 bits make sense only where the move is as wide as the vector. */
-		if (e->insn.vl == 32 && !(m->how & VEC_FULL))
+		if (e->insn.vl == 32 && !(m->how & (VEC_FULL | VEC_SCALAR)))
 			return hv_emul_raise(e, HV_EXC_UD);
 	} else if ((e->cr0 & HV_CR0_EM) || !(e->cr4 & HV_CR4_OSFXSR)) {
 		return hv_emul_raise(e, HV_EXC_UD);
@@ -147,10 +148,9 @@ int emul_vector(struct hv_emul *e)
 	if (ret)
 		return ret;
 	size = move_size(e, m);
+	e->must_align = m->how & VEC_ALIGNED;
 	ret = emul_rm_address(e, 0, size, m->how & VEC_STORE);
 	if (ret)
 		return ret;
-	if ((m->how & VEC_ALIGNED) && (e->la & (size - 1)))
-		return hv_emul_raise_code(e, HV_EXC_GP, 0);
 	return m->how & VEC_STORE ? vec_store(e, m, size) : vec_load(e, m, size);
 }
