@@ -243,7 +243,9 @@ struct hv_vcpu {
 	u64 user_cr8;			/* CR8 without in-kernel irqchip */
 	u32 guest_debug;		/* KVM_GUESTDBG_* in force */
 	u64 debug_db[4], debug_dr7;	/* user space's breakpoints */
+	bool dr_wanted;			/* some of them are enabled: load DR0-3 before entering */
 	bool dr_loaded;			/* guest (or debug) DR0-3 are in the CPU */
+	u64 host_db[4];			/* the host's, meanwhile, if it has any in use */
 
 	unsigned int mmu_busy;		/* inside hv_mmu_gate_enter/leave; see mmu/map.c */
 	unsigned int mmu_cache_nr;

@@ -47,6 +47,8 @@ const struct kvm_cpuid_entry2 *hv_cpuid_find(const struct hv_cpuid *cpuid, u32 f
 /* What the guest's CPUID instruction returns, dynamic bits included. Does not sleep. */
 void hv_cpuid_query(struct hv_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 void hv_cpuid_free(struct hv_vcpu *vcpu);
+/* CR4, XCR0, APIC_BASE or MISC_ENABLE changed: the bits of the table that follow them. */
+void hv_cpuid_refresh(struct hv_vcpu *vcpu);
 
 /* ---- msr.c ---------------------------------------------------------------------------------------- */
 
@@ -70,6 +72,8 @@ int hv_mce_setup(struct hv_vcpu *vcpu, u64 mcg_cap);	/* KVM_X86_SETUP_MCE */
 int hv_fpu_init(struct hv_vcpu *vcpu);
 void hv_fpu_free(struct hv_vcpu *vcpu);
 void hv_fpu_reset(struct hv_vcpu *vcpu, bool init);
+int hv_fpu_module_init(void);	/* fills its part of hv_caps */
+void hv_fpu_module_exit(void);
 /*
  * Inner loop: guest FPU registers, XCR0, PKRU and TSC_AUX into the CPU and back. Called with
  * preemption off and IRQs on; between enter and leave preemption stays off
@@ -77,7 +81,12 @@ void hv_fpu_reset(struct hv_vcpu *vcpu, bool init);
  */
 void hv_fpu_enter(struct hv_vcpu *vcpu);
 void hv_fpu_leave(struct hv_vcpu *vcpu);
+void hv_fpu_setup(void);			/* hv_caps: what the host's FPU can do */
+void hv_fpu_set_tsc_aux(struct hv_vcpu *vcpu, u32 value);
 int hv_fpu_set_xcr(struct hv_vcpu *vcpu, u32 index, u64 xcr);	/* 0 or 1: #GP */
+bool hv_xcr0_valid(u64 xcr0, u64 allowed);
+void hv_fpu_set_tsc_aux(struct hv_vcpu *vcpu, u64 value);
+u32 hv_fpu_pkru(struct hv_vcpu *vcpu);
 void hv_fpu_get(struct hv_vcpu *vcpu, struct kvm_fpu *fpu);
 int hv_fpu_set(struct hv_vcpu *vcpu, const struct kvm_fpu *fpu);
 /* KVM_GET_XSAVE (4096 bytes) and KVM_GET_XSAVE2 (hv_xsave2_size()); buffer zeroed by the callee. */
@@ -126,6 +135,8 @@ void hv_debug_leave(struct hv_vcpu *vcpu);
 int hv_debug_get_dr(struct hv_vcpu *vcpu, unsigned int dr, u64 *value);
 int hv_debug_set_dr(struct hv_vcpu *vcpu, unsigned int dr, u64 value);
 int hv_debug_set_guest_debug(struct hv_vcpu *vcpu, const struct kvm_guest_debug *dbg);
+/* DR7 or whose debug registers are in force changed; HV_REGS_DR is valid. */
+void hv_debug_changed(struct hv_vcpu *vcpu);
 /* DR7 in force: the guest's or, under KVM_GUESTDBG_USE_HW_BP, user space's. */
 u64 hv_debug_dr7(const struct hv_vcpu *vcpu);
 
