@@ -53,6 +53,7 @@ struct hv_loop {
 	struct hv_loop_timer *timers;	/* armed */
 	struct hv_loop_timer *all_timers, *dead_timers;
 	uint64_t programmed;		/* deadline in timer_fd, 0: none */
+	struct hv_loop_deferred *deferred, **deferred_tail;
 	unsigned int depth;		/* nesting of run_once; the dead are freed at depth 0 */
 
 	pthread_mutex_t lock;		/* the fields below */
@@ -85,6 +86,7 @@ int hv_loop_create(struct hv_loop **res)
 		return -ENOMEM;
 	pthread_mutex_init(&loop->lock, NULL);
 	loop->posts_tail = &loop->posts;
+	loop->deferred_tail = &loop->deferred;
 	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
 	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -262,6 +264,11 @@ void hv_loop_disarm_timer(struct hv_loop_timer *t)
 	loop_program_timer(t->loop);
 }
 
+bool hv_loop_timer_armed(const struct hv_loop_timer *t)
+{
+	return t->armed;
+}
+
 void hv_loop_del_timer(struct hv_loop_timer *t)
 {
 	if (!t || t->dead)
@@ -394,6 +401,47 @@ void hv_loop_call(struct hv_loop *loop, hv_loop_fn fn, void *opaque)
 	sem_destroy(&c.done);
 }
 
+/* ---- Deferred work ---- */
+
+void hv_loop_defer(struct hv_loop *loop, struct hv_loop_deferred *d)
+{
+	if (d->queued)
+		return;
+	if (!loop->depth) {
+		d->fn(d->opaque);
+		return;
+	}
+	d->queued = true;
+	d->next = NULL;
+	*loop->deferred_tail = d;
+	loop->deferred_tail = &d->next;
+}
+
+void hv_loop_cancel_deferred(struct hv_loop *loop, struct hv_loop_deferred *d)
+{
+	struct hv_loop_deferred **p;
+
+	if (!d->queued)
+		return;
+	for (p = &loop->deferred; *p != d; p = &(*p)->next)
+		;
+	*p = d->next;
+	if (!*p)
+		loop->deferred_tail = p;
+	d->queued = false;
+}
+
+/* Includes what is deferred meanwhile. */
+static void loop_run_deferred(struct hv_loop *loop)
+{
+	struct hv_loop_deferred *d;
+
+	while ((d = loop->deferred)) {
+		hv_loop_cancel_deferred(loop, d);
+		d->fn(d->opaque);
+	}
+}
+
 /* ---- Running ---- */
 
 static void loop_own(struct hv_loop *loop)
@@ -438,6 +486,7 @@ static int loop_round(struct hv_loop *loop, int timeout_ms)
 		loop_clear_wake(loop);
 		loop_run_posts(loop);
 	}
+	loop_run_deferred(loop);
 	if (!--loop->depth)
 		loop_reap(loop);
 	return 0;
@@ -461,6 +510,7 @@ int hv_loop_run(struct hv_loop *loop)
 	do {
 		loop->depth++;
 		loop_run_posts(loop);
+		loop_run_deferred(loop);
 		loop->depth--;
 		pthread_mutex_lock(&loop->lock);
 		more = loop->posts;

@@ -42,11 +42,27 @@ void hv_loop_del_fd(struct hv_loop_fd *w);
 struct hv_loop_timer *hv_loop_add_timer(struct hv_loop *loop, hv_loop_fn fn, void *opaque);
 void hv_loop_arm_timer(struct hv_loop_timer *t, uint64_t deadline_ns);
 void hv_loop_disarm_timer(struct hv_loop_timer *t);
+bool hv_loop_timer_armed(const struct hv_loop_timer *t);
 void hv_loop_del_timer(struct hv_loop_timer *t);
 uint64_t hv_loop_now_ns(void);
 
 /* Run @fn once on the loop's thread, in posting order. Returns 0 or -ENOMEM. Thread-safe. */
 int hv_loop_post(struct hv_loop *loop, hv_loop_fn fn, void *opaque);
+
+/*
+ * Work for the end of the current round, to do once for all events of the round. No system call,
+ * loop's thread only; deferring what is deferred changes nothing. Outside of a round it runs at
+ * once. The struct is the caller's, set up with fn and opaque only, and must be cancelled before
+ * it goes away.
+ */
+struct hv_loop_deferred {
+	hv_loop_fn fn;
+	void *opaque;
+	bool queued;
+	struct hv_loop_deferred *next;
+};
+void hv_loop_defer(struct hv_loop *loop, struct hv_loop_deferred *d);
+void hv_loop_cancel_deferred(struct hv_loop *loop, struct hv_loop_deferred *d);
 
 /*
  * Run @fn on the loop's thread and wait until it returned; directly if the caller is that thread or
