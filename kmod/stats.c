@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KVM_GET_STATS_FD: counters of a VM or of a vCPU in the binary format of KVM's documentation
- * (struct kvm_stats_header, the owner's name, descriptors, values), and the tracepoints' bodies.
+ * (struct kvm_stats_header, the owner's name, descriptors, values).
  *
  * A statistics descriptor holds a reference on the VM, so it may outlive the VM's own.
  */
@@ -13,9 +13,6 @@
 #include <linux/uaccess.h>
 
 #include "hv.h"
-
-#define CREATE_TRACE_POINTS
-#include "trace.h"
 
 #define HV_STATS_NAME_SIZE	48
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Tracepoints of hv (perf list 'hv:*'); created in stats.c. @vcpu is the vCPU's id. */
+/* Tracepoints of hv (perf list 'hv:*'); created in trace.c. @vcpu is the vCPU's id. */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM hv
 

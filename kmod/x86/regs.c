@@ -5,6 +5,7 @@
 
 #include "../events.h"
 #include "../irq/irq.h"
+#include "../irq/lapic.h"
 #include "../mmu/mmu.h"
 #include "../mmu/walk.h"
 #include "x86.h"
@@ -116,6 +117,7 @@ int hv_set_cr4(struct hv_vcpu *vcpu, u64 cr4)
 		hv_request(vcpu, HV_REQ_TLB_FLUSH);
 	r->cr4 = cr4;
 	hv_regs_dirty(vcpu, HV_REGS_CR);
+	hv_cpuid_refresh(vcpu);
 	return 0;
 }
 
@@ -214,6 +216,7 @@ int hv_sregs_set(struct hv_vcpu *vcpu, const struct kvm_sregs *s)
 	r->cr4 = s->cr4;
 	r->efer = s->efer;
 	hv_regs_dirty(vcpu, HV_REGS_CR | HV_REGS_SEG);
+	hv_cpuid_refresh(vcpu);
 	if (vcpu->lapic)
 		hv_lapic_set_cr8(vcpu, s->cr8);
 	else
@@ -240,6 +243,7 @@ void hv_events_get(struct hv_vcpu *vcpu, struct kvm_vcpu_events *e)
 {
 	struct hv_events *ev = &vcpu->events;
 	struct hv_exception *ex = &ev->exception;
+	u32 blocking = hv_call(blocking_get)(vcpu);
 
 	if (hv_request_take(vcpu, HV_REQ_NMI))
 		hv_take_nmis(vcpu);
@@ -261,10 +265,10 @@ void hv_events_get(struct hv_vcpu *vcpu, struct kvm_vcpu_events *e)
 	}
 	e->interrupt.injected = ev->interrupt.injected && !ev->interrupt.soft;
 	e->interrupt.nr = ev->interrupt.vector;
-	e->interrupt.shadow = hv_call(get_shadow)(vcpu);
+	e->interrupt.shadow = blocking & HV_BLOCK_SHADOW;
 	e->nmi.injected = ev->nmi_injected;
 	e->nmi.pending = ev->nmi_pending;
-	e->nmi.masked = hv_ops.get_nmi_mask(vcpu);
+	e->nmi.masked = !!(blocking & HV_BLOCK_NMI);
 	e->flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
 	if (vcpu->vm->triple_fault_event) {
 		e->triple_fault.pending = test_bit(HV_REQ_TRIPLE_FAULT, &vcpu->requests);
@@ -313,13 +317,13 @@ int hv_events_set(struct hv_vcpu *vcpu, const struct kvm_vcpu_events *e)
 	ev->interrupt.vector = e->interrupt.nr;
 	ev->interrupt.soft = e->interrupt.soft;
 	if (e->flags & KVM_VCPUEVENT_VALID_SHADOW)
-		hv_call(set_shadow)(vcpu, e->interrupt.shadow);
+		hv_call(blocking_set)(vcpu, HV_BLOCK_SHADOW, e->interrupt.shadow);
 	ev->nmi_injected = e->nmi.injected;
 	if (e->flags & KVM_VCPUEVENT_VALID_NMI_PENDING) {
 		atomic_set(&ev->nmi_queued, 0);
 		ev->nmi_pending = min_t(u8, e->nmi.pending, 2);
 	}
-	hv_ops.set_nmi_mask(vcpu, e->nmi.masked);
+	hv_call(blocking_set)(vcpu, HV_BLOCK_NMI, e->nmi.masked ? HV_BLOCK_NMI : 0);
 	if (e->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (e->triple_fault.pending)
 			hv_request(vcpu, HV_REQ_TRIPLE_FAULT);
@@ -377,7 +381,9 @@ int hv_mp_state_set(struct hv_vcpu *vcpu, const struct kvm_mp_state *mp)
 		if (!vcpu->lapic)
 			return -EINVAL;
 		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
-		return hv_lapic_latch_sipi(vcpu);
+		set_bit(HV_LAPIC_SIPI, &vcpu->lapic->pending_events);
+		hv_request(vcpu, HV_REQ_APIC_EVENT);
+		return 0;
 	default:
 		return -EINVAL;
 	}

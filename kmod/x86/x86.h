@@ -82,7 +82,6 @@ void hv_fpu_module_exit(void);
 void hv_fpu_enter(struct hv_vcpu *vcpu);
 void hv_fpu_leave(struct hv_vcpu *vcpu);
 void hv_fpu_setup(void);			/* hv_caps: what the host's FPU can do */
-void hv_fpu_set_tsc_aux(struct hv_vcpu *vcpu, u32 value);
 int hv_fpu_set_xcr(struct hv_vcpu *vcpu, u32 index, u64 xcr);	/* 0 or 1: #GP */
 bool hv_xcr0_valid(u64 xcr0, u64 allowed);
 void hv_fpu_set_tsc_aux(struct hv_vcpu *vcpu, u64 value);
