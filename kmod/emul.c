@@ -545,7 +545,7 @@ static void hv_emul_commit(const struct hv_emul_run *run)
 	vcpu->regs.rip = run->e.rip;
 	vcpu->regs.rflags = run->e.rflags;
 	if (moved)
-		hv_call(set_shadow)(vcpu, 0);
+		hv_call(blocking_set)(vcpu, HV_BLOCK_SHADOW, 0);
 	if (run->e.trap)
 		hv_queue_exception_payload(vcpu, 1, BIT(14) /* DR6.BS */);
 }

@@ -100,7 +100,7 @@ void hv_take_nmis(struct hv_vcpu *vcpu)
 	unsigned int limit = 2, n;
 
 	/* One in service leaves room for one more (SDM vol. 3, 6.7.1). */
-	if (vcpu->events.nmi_injected || hv_ops.get_nmi_mask(vcpu))
+	if (vcpu->events.nmi_injected || (hv_call(blocking_get)(vcpu) & HV_BLOCK_NMI))
 		limit = 1;
 	n = vcpu->events.nmi_pending + atomic_xchg(&vcpu->events.nmi_queued, 0);
 	vcpu->events.nmi_pending = min(n, limit);

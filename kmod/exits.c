@@ -14,7 +14,7 @@
 void hv_retire(struct hv_vcpu *vcpu, u64 next_rip)
 {
 	vcpu->regs.rip = next_rip;
-	hv_call(set_shadow)(vcpu, 0);
+	hv_call(blocking_set)(vcpu, HV_BLOCK_SHADOW, 0);
 	if (unlikely(vcpu->regs.rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF))) {
 		vcpu->regs.rflags &= ~X86_EFLAGS_RF;
 		if (vcpu->regs.rflags & X86_EFLAGS_TF)

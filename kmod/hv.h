@@ -369,6 +369,10 @@ struct hv_vm {
 /* What event_window() can wait for; TPR: the guest lowers CR8. */
 enum hv_event_kind { HV_EVENT_IRQ, HV_EVENT_NMI, HV_EVENT_TPR };
 
+/* Interrupt shadow of MOV SS and STI (the ABI's values) and NMIs masked until IRET. */
+#define HV_BLOCK_SHADOW	(KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI)
+#define HV_BLOCK_NMI	BIT(8)
+
 /*
  * Everything common code asks of SVM or VMX. At most 24 operations; called through static_call
  * (ops.h) from hot paths.
@@ -391,7 +395,6 @@ struct hv_x86_ops {
 	void (*vcpu_reset)(struct hv_vcpu *vcpu, bool init);
 	/* The vCPU's thread was scheduled on @cpu, preemption off. */
 	void (*vcpu_load)(struct hv_vcpu *vcpu, int cpu);
-	void (*vcpu_put)(struct hv_vcpu *vcpu);
 	/* The inner loop begins: save the host state that entries will clobber. */
 	void (*inner_enter)(struct hv_vcpu *vcpu);
 
@@ -412,11 +415,9 @@ struct hv_x86_ops {
 	bool (*event_allowed)(struct hv_vcpu *vcpu, enum hv_event_kind kind);
 	/* Ask for an exit as soon as it can be. */
 	void (*event_window)(struct hv_vcpu *vcpu, enum hv_event_kind kind);
-	/* Interrupt shadow (KVM_X86_SHADOW_INT_*) and NMI blocking: get and set. */
-	u32 (*get_shadow)(struct hv_vcpu *vcpu);
-	void (*set_shadow)(struct hv_vcpu *vcpu, u32 shadow);
-	bool (*get_nmi_mask)(struct hv_vcpu *vcpu);
-	void (*set_nmi_mask)(struct hv_vcpu *vcpu, bool masked);
+	/* What keeps events out now: HV_BLOCK_*. The second sets those in @mask to @bits. */
+	u32 (*blocking_get)(struct hv_vcpu *vcpu);
+	void (*blocking_set)(struct hv_vcpu *vcpu, u32 mask, u32 bits);
 
 	/* MSRs that live in the control block; -ENOENT: not mine. */
 	int (*msr_get)(struct hv_vcpu *vcpu, u32 index, u64 *value);

@@ -14,7 +14,6 @@ extern struct hv_x86_ops hv_ops;
 /* The operations on the run path; main.c points them at the vendor chosen at load. */
 #define HV_HOT_OPS(X)		\
 	X(vcpu_load)		\
-	X(vcpu_put)		\
 	X(inner_enter)		\
 	X(regs_load)		\
 	X(regs_store)		\
@@ -24,8 +23,8 @@ extern struct hv_x86_ops hv_ops;
 	X(event_allowed)	\
 	X(event_window)		\
 	X(insn_len)		\
-	X(get_shadow)		\
-	X(set_shadow)		\
+	X(blocking_get)		\
+	X(blocking_set)		\
 	X(tlb_flush)
 
 #define HV_DECLARE_OP(op) DECLARE_STATIC_CALL(hv_op_##op, *((struct hv_x86_ops *)NULL)->op);

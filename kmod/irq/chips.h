@@ -127,6 +127,7 @@ void hv_irq_notify_unmask(struct hv_vm *vm, u32 chip, unsigned int pin);
 /* ---- PIT (pit.c) ------------------------------------------------------------------------------ */
 
 void hv_pit_unmasked(struct hv_pit *pit);
+void hv_pit_stop(struct hv_vm *vm);
 void hv_pit_free(struct hv_vm *vm);
 
 /* ---- eventfds (irqfd.c) ----------------------------------------------------------------------- */

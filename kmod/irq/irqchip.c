@@ -18,14 +18,16 @@ void hv_irq_vm_release(struct hv_vm *vm)
 
 void hv_irq_vm_quiesce(struct hv_vm *vm)
 {
-	hv_pit_free(vm);
+	hv_pit_stop(vm);
 	if (vm->ioapic)
 		cancel_delayed_work_sync(&vm->ioapic->storm_work);
 }
 
 void hv_irq_vm_free(struct hv_vm *vm)
 {
+	hv_iobus_free(vm);	/* before the devices on it */
 	hv_apic_map_free(vm);
+	hv_pit_free(vm);
 	kfree(vm->ioapic);
 	kfree(vm->pic);
 	kvfree(rcu_dereference_protected(vm->routing, true));

@@ -454,17 +454,17 @@ int hv_pit_create(struct hv_vm *vm, u32 flags)
 	return 0;
 }
 
-/* No vCPU runs any more. */
+/* No vCPU runs any more and no ioctl: nobody starts it again. */
+void hv_pit_stop(struct hv_vm *vm)
+{
+	if (vm->pit)
+		hrtimer_cancel(&vm->pit->timer);
+}
+
 void hv_pit_free(struct hv_vm *vm)
 {
-	struct hv_pit *pit = vm->pit;
-
-	if (!pit)
-		return;
-	pit->target = 0;
-	hrtimer_cancel(&pit->timer);
+	kfree(vm->pit);
 	vm->pit = NULL;
-	kfree(pit);
 }
 
 int hv_pit_get(struct hv_vm *vm, struct kvm_pit_state2 *ps)

@@ -144,7 +144,7 @@ void hv_irq_notify_ack(struct hv_vm *vm, u32 chip, unsigned int pin)
 	if (gsi >= 0) {
 		hlist_for_each_entry_srcu(ack, &vm->irq_acks, node,
 					  srcu_read_lock_held(&vm->irq_srcu)) {
-			if (ack->gsi == gsi)
+			if (ack->gsi == (u32)gsi)
 				ack->fn(ack);
 		}
 	}

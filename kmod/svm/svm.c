@@ -300,10 +300,6 @@ static void svm_vcpu_load(struct hv_vcpu *vcpu, int cpu)
 	}
 }
 
-static void svm_vcpu_put(struct hv_vcpu *vcpu)
-{
-}
-
 /* ---- registers ------------------------------------------------------------------------------------ */
 
 static void svm_seg_load(struct kvm_segment *to, const struct svm_segment *from)
@@ -556,37 +552,34 @@ static void svm_event_window(struct hv_vcpu *vcpu, enum hv_event_kind kind)
 	}
 }
 
-static u32 svm_get_shadow(struct hv_vcpu *vcpu)
-{
-	return (to_svm(vcpu)->vmcb->int_state & SVM_INT_SHADOW) ?
-	       KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS : 0;
-}
-
-static void svm_set_shadow(struct hv_vcpu *vcpu, u32 shadow)
-{
-	struct svm_vmcb *vmcb = to_svm(vcpu)->vmcb;
-
-	if (shadow)
-		vmcb->int_state |= SVM_INT_SHADOW;
-	else
-		vmcb->int_state &= ~(u64)SVM_INT_SHADOW;
-}
-
-static bool svm_get_nmi_mask(struct hv_vcpu *vcpu)
-{
-	return to_svm(vcpu)->nmi_masked;
-}
-
-static void svm_set_nmi_mask(struct hv_vcpu *vcpu, bool masked)
+static u32 svm_blocking_get(struct hv_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	u32 bits = 0;
 
-	svm->nmi_masked = masked;
-	if (masked)
-		svm->vmcb->intercept1 |= SVM_I1_IRET;
+	/* One bit for both kinds of shadow (APM2 15.21.5). */
+	if (svm->vmcb->int_state & SVM_INT_SHADOW)
+		bits |= HV_BLOCK_SHADOW;
+	if (svm->nmi_masked)
+		bits |= HV_BLOCK_NMI;
+	return bits;
+}
+
+static void svm_blocking_set(struct hv_vcpu *vcpu, u32 mask, u32 bits)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_vmcb *vmcb = svm->vmcb;
+
+	if (mask & HV_BLOCK_SHADOW)
+		vmcb->int_state = bits & HV_BLOCK_SHADOW ? SVM_INT_SHADOW : 0;
+	if (!(mask & HV_BLOCK_NMI))
+		return;
+	svm->nmi_masked = bits & HV_BLOCK_NMI;
+	if (svm->nmi_masked)
+		vmcb->intercept1 |= SVM_I1_IRET;
 	else
-		svm->vmcb->intercept1 &= ~SVM_I1_IRET;
-	svm_dirty(svm->vmcb, SVM_CLEAN_INTERCEPTS);
+		vmcb->intercept1 &= ~SVM_I1_IRET;
+	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
 }
 
 /* ---- entering the guest ------------------------------------------------------------------------------------ */
@@ -686,7 +679,6 @@ struct hv_x86_ops hv_svm_ops __initdata = {
 	.vcpu_free = svm_vcpu_free,
 	.vcpu_reset = svm_vcpu_reset,
 	.vcpu_load = svm_vcpu_load,
-	.vcpu_put = svm_vcpu_put,
 	.inner_enter = svm_inner_enter,
 	.regs_load = svm_regs_load,
 	.regs_store = svm_regs_store,
@@ -695,10 +687,8 @@ struct hv_x86_ops hv_svm_ops __initdata = {
 	.inject = svm_inject,
 	.event_allowed = svm_event_allowed,
 	.event_window = svm_event_window,
-	.get_shadow = svm_get_shadow,
-	.set_shadow = svm_set_shadow,
-	.get_nmi_mask = svm_get_nmi_mask,
-	.set_nmi_mask = svm_set_nmi_mask,
+	.blocking_get = svm_blocking_get,
+	.blocking_set = svm_blocking_set,
 	.msr_get = svm_msr_get,
 	.msr_set = svm_msr_set,
 	.insn_len = svm_insn_len,
