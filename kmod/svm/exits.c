@@ -131,7 +131,7 @@ static int svm_exit_dr(struct hv_vcpu *vcpu, bool may_sleep)
 	if (may_sleep)
 		return HV_NEXT_RESUME;	/* not in the inner loop: the next round loads them */
 	/* The guest uses its debug registers: give them to it until the inner loop ends. */
-	vcpu->dr_loaded = true;
+	vcpu->dr_wanted = true;
 	hv_debug_enter(vcpu);
 	vmcb->intercept_dr = 0;
 	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);

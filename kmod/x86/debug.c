@@ -4,6 +4,8 @@
  * (or user space, through KVM_SET_GUEST_DEBUG) has breakpoints on, or once the guest has touched
  * them, and taken out when the inner loop ends. DR6 and DR7 belong to HV_REGS_DR.
  */
+#include <linux/percpu.h>
+#include <asm/processor.h>
 #include <asm/debugreg.h>
 #include <asm/processor-flags.h>
 
@@ -50,7 +52,7 @@ static void hv_db_save(u64 *db)
 
 void hv_debug_enter(struct hv_vcpu *vcpu)
 {
-	if (likely(!vcpu->dr_loaded && !vcpu->dr_wanted))
+	if (likely(!vcpu->dr_wanted) || vcpu->dr_loaded)
 		return;
 	vcpu->dr_loaded = true;
 	if (hv_host_breakpoints()) {
