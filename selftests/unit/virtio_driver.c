@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* See virtio_driver.h and virtio_test.h. */
+#include "virtio_driver.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../virtio-backends/util/log.h"
+
+unsigned int test_failures, test_failed;
+char test_log[512];
+unsigned int test_log_lines;
+
+static void catch_line(const char *line)
+{
+	snprintf(test_log, sizeof(test_log), "%s", line);
+	test_log_lines++;
+}
+
+void test_catch_log(void)
+{
+	test_log[0] = 0;
+	test_log_lines = 0;
+	hv_log_set_sink(catch_line);
+}
+
+bool test_log_has(const char *text)
+{
+	if (strstr(test_log, text))
+		return true;
+	printf("# the log says \"%s\"\n", test_log);
+	return false;
+}
+
+bool test_wait_until(bool (*done)(void *opaque), void *opaque)
+{
+	for (unsigned int i = 0; i < 50000; i++) {
+		if (done(opaque))
+			return true;
+		usleep(100);
+	}
+	return false;
+}
+
+static void drv_queue_interrupt(void *host, unsigned int queue)
+{
+	struct drv *d = host;
+
+	atomic_fetch_add(&d->interrupts[queue], 1);
+}
+
+static void drv_config_interrupt(void *host)
+{
+	struct drv *d = host;
+
+	atomic_fetch_add(&d->config_interrupts, 1);
+}
+
+static const struct virtio_host_ops drv_host_ops = {
+	.queue_interrupt = drv_queue_interrupt,
+	.config_interrupt = drv_config_interrupt,
+};
+
+void drv_init(struct drv *d, struct virtio_dev *dev)
+{
+	static const uint64_t layout[3][2] = {
+		{ DRV_RAM0, DRV_RAM0_SIZE },
+		{ DRV_RAM1, DRV_RAM1_SIZE },
+		{ DRV_RAM2, DRV_RAM2_SIZE },
+	};
+
+	memset(d, 0, sizeof(*d));
+	d->dev = dev;
+	d->mem.nr = 3;
+	for (unsigned int i = 0; i < 3; i++) {
+		/* From malloc, so that the address sanitizer sees accesses past the end. */
+		d->ram[i] = aligned_alloc(4096, layout[i][1]);
+		memset(d->ram[i], 0, layout[i][1]);
+		d->mem.region[i] = (struct guest_mem_region){
+			.gpa = layout[i][0], .size = layout[i][1], .hva = d->ram[i],
+		};
+	}
+	if (dev)
+		virtio_dev_attach(dev, &d->mem, &drv_host_ops, d);
+}
+
+void drv_fini(struct drv *d)
+{
+	for (unsigned int i = 0; i < 3; i++)
+		free(d->ram[i]);
+}
+
+void *drv_ptr(struct drv *d, uint64_t gpa)
+{
+	return guest_mem_ptr(&d->mem, gpa, 1);
+}
+
+void drv_start(struct drv *d, uint64_t features, unsigned int nr, uint16_t size)
+{
+	struct virtio_dev *dev = d->dev;
+
+	features |= VIRTIO_FEATURE_VERSION_1;
+	virtio_dev_set_status(dev, 0);
+	virtio_dev_set_status(dev, 1);
+	virtio_dev_set_status(dev, 3);
+	virtio_dev_set_driver_features(dev, 0, (uint32_t)features);
+	virtio_dev_set_driver_features(dev, 1, (uint32_t)(features >> 32));
+	virtio_dev_set_status(dev, 0xb);
+	CHECK_EQ(virtio_dev_get_status(dev), 0xb);
+	for (unsigned int i = 0; i < nr; i++) {
+		struct drv_queue *q = &d->q[i];
+
+		memset(drv_ptr(d, DRV_DESC(i)), 0, 0xf000);
+		*q = (struct drv_queue){
+			.size = size,
+			.desc = drv_ptr(d, DRV_DESC(i)),
+			.avail = drv_ptr(d, DRV_AVAIL(i)),
+			.used = drv_ptr(d, DRV_USED(i)),
+		};
+		dev->vqs[i].size = size;
+		dev->vqs[i].desc_gpa = DRV_DESC(i);
+		dev->vqs[i].avail_gpa = DRV_AVAIL(i);
+		dev->vqs[i].used_gpa = DRV_USED(i);
+		dev->vqs[i].enabled = true;
+		atomic_store(&d->interrupts[i], 0);
+	}
+	atomic_store(&d->config_interrupts, 0);
+	virtio_dev_set_status(dev, 0xf);
+}
+
+static void fill_descs(struct vring_desc *t, uint16_t first, uint16_t mask, const struct drv_buf *b,
+		       unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		struct vring_desc *e = &t[(first + i) & mask];
+
+		e->addr = b[i].gpa;
+		e->len = b[i].len;
+		e->flags = (b[i].write ? VRING_DESC_F_WRITE : 0) |
+			   (i + 1 < n ? VRING_DESC_F_NEXT : 0);
+		e->next = (first + i + 1) & mask;
+	}
+}
+
+uint16_t drv_chain(struct drv *d, unsigned int q, const struct drv_buf *b, unsigned int n)
+{
+	struct drv_queue *dq = &d->q[q];
+	uint16_t head = dq->next_desc;
+
+	fill_descs(dq->desc, head, dq->size - 1, b, n);
+	dq->next_desc = (head + n) & (dq->size - 1);
+	return head;
+}
+
+uint16_t drv_chain_indirect(struct drv *d, unsigned int q, const struct drv_buf *b, unsigned int n)
+{
+	struct drv_queue *dq = &d->q[q];
+	uint16_t head = dq->next_desc;
+
+	fill_descs(drv_ptr(d, DRV_INDIRECT(q)), 0, 0x7fff, b, n);
+	dq->desc[head] = (struct vring_desc){
+		.addr = DRV_INDIRECT(q), .len = 16 * n, .flags = VRING_DESC_F_INDIRECT,
+	};
+	dq->next_desc = (head + 1) & (dq->size - 1);
+	return head;
+}
+
+void drv_avail(struct drv *d, unsigned int q, uint16_t head)
+{
+	struct drv_queue *dq = &d->q[q];
+
+	dq->avail->ring[dq->avail_idx & (dq->size - 1)] = head;
+	dq->avail_idx++;
+	__atomic_store_n(&dq->avail->idx, dq->avail_idx, __ATOMIC_SEQ_CST);
+}
+
+void drv_kick(struct drv *d, unsigned int q)
+{
+	virtio_dev_notify_queue(d->dev, q);
+}
+
+bool drv_used(struct drv *d, unsigned int q, uint32_t *id, uint32_t *len)
+{
+	struct drv_queue *dq = &d->q[q];
+	const struct vring_used_elem *e = &dq->used->ring[dq->used_seen & (dq->size - 1)];
+
+	if (__atomic_load_n(&dq->used->idx, __ATOMIC_ACQUIRE) == dq->used_seen)
+		return false;
+	dq->used_seen++;
+	if (id)
+		*id = e->id;
+	if (len)
+		*len = e->len;
+	return true;
+}
+
+struct used_wait {
+	struct drv *d;
+	unsigned int q;
+	uint32_t *id, *len;
+};
+
+static bool used_wait_done(void *opaque)
+{
+	struct used_wait *w = opaque;
+
+	return drv_used(w->d, w->q, w->id, w->len);
+}
+
+bool drv_wait_used(struct drv *d, unsigned int q, uint32_t *id, uint32_t *len)
+{
+	struct used_wait w = { .d = d, .q = q, .id = id, .len = len };
+
+	return test_wait_until(used_wait_done, &w);
+}
