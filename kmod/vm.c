@@ -457,7 +457,6 @@ static void hv_vm_free(struct hv_vm *vm)
 		hv_vcpu_destroy(vcpu);
 	xa_destroy(&vm->vcpus);
 	hv_irq_vm_free(vm);
-	hv_iobus_free(vm);
 	hv_slots_free(vm);
 	cleanup_srcu_struct(&vm->irq_srcu);
 	cleanup_srcu_struct(&vm->srcu);
@@ -526,7 +525,6 @@ static struct hv_vm *hv_vm_alloc(void)
 
 irq:
 	hv_irq_vm_free(vm);
-	hv_iobus_free(vm);
 slots:
 	hv_slots_free(vm);
 irq_srcu:
