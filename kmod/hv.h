@@ -159,6 +159,7 @@ struct hv_pvclock {
 	u64 last_steal;			/* run_delay at the last report, ns */
 	u32 steal_version;
 	u32 clock_version;
+	u64 clock_written_ns;		/* CLOCK_BOOTTIME of the last hv_clock_update() */
 	bool guest_stopped;		/* KVM_KVMCLOCK_CTRL: PVCLOCK_GUEST_STOPPED next time */
 	u64 tsc_offset;			/* guest TSC = host TSC + tsc_offset */
 	u32 tsc_khz;			/* guest's TSC frequency */
@@ -352,7 +353,9 @@ struct hv_vm {
 	/* x86/clock.c */
 	spinlock_t clock_lock;
 	s64 kvmclock_offset;		/* ns to add to CLOCK_MONOTONIC_RAW-like boot time */
+	u64 clock_base_tsc, clock_base_ns;	/* kvm-clock where the host's TSC is reliable */
 	u64 last_tsc_write, last_tsc_ns;	/* to keep TSCs of vCPUs in step */
+	bool tsc_written;
 	u64 cur_tsc_offset;
 	u32 default_tsc_khz;
 	u64 msr_wall_clock;

@@ -71,7 +71,7 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		return HV_NEXT_USER;
 	}
-	if (hv_request_take(vcpu, HV_REQ_CLOCK))
+	if (hv_request_take(vcpu, HV_REQ_CLOCK) || hv_clock_stale(vcpu))
 		hv_clock_update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_STEAL))
 		hv_steal_update(vcpu);

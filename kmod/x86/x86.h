@@ -13,6 +13,8 @@ struct hv_caps {
 	bool rdtscp, rdpid;	/* TSC_AUX must be switched */
 	bool pku;
 	bool spec_ctrl;
+	bool stable_tsc;	/* one clock for all CPUs, good for kvm-clock without corrections */
+	u64 cr4, efer;		/* bits a guest may set if its CPUID has the feature */
 };
 extern struct hv_caps hv_caps;
 int hv_x86_init(void);		/* after ops->hw_setup() */
@@ -21,6 +23,7 @@ void hv_x86_exit(void);
 /* ---- cpuid.c ------------------------------------------------------------------------------------ */
 
 #define HV_MAX_CPUID_ENTRIES 256
+#define HV_CPUID_DIRECT 0x30
 
 /* The vCPU's table, plus what hot paths ask of it. */
 struct hv_cpuid {
@@ -34,6 +37,9 @@ struct hv_cpuid {
 	u32 kvm_features;		/* leaf 0x40000001 EAX */
 	u64 cr4_reserved, efer_reserved;/* bits the guest may not set */
 	u64 xcr0;			/* components leaf 0xd offers */
+	/* Position + 1 of a leaf's first entry, 0: none. Leaves outside are searched for. */
+	u16 basic[HV_CPUID_DIRECT], extended[HV_CPUID_DIRECT];
+	u16 leaf_1, leaf_7, leaf_d0, leaf_d1;	/* those with dynamic bits, likewise + 1 */
 	struct kvm_cpuid_entry2 entry[];
 };
 
@@ -81,7 +87,6 @@ void hv_fpu_module_exit(void);
  */
 void hv_fpu_enter(struct hv_vcpu *vcpu);
 void hv_fpu_leave(struct hv_vcpu *vcpu);
-void hv_fpu_setup(void);			/* hv_caps: what the host's FPU can do */
 int hv_fpu_set_xcr(struct hv_vcpu *vcpu, u32 index, u64 xcr);	/* 0 or 1: #GP */
 bool hv_xcr0_valid(u64 xcr0, u64 allowed);
 void hv_fpu_set_tsc_aux(struct hv_vcpu *vcpu, u64 value);
@@ -109,6 +114,7 @@ void hv_clock_get_ioctl(struct hv_vm *vm, struct kvm_clock_data *data);
 int hv_clock_set_ioctl(struct hv_vm *vm, const struct kvm_clock_data *data);
 /* HV_REQ_CLOCK: write the vCPU's pvclock page; may sleep. */
 int hv_clock_update(struct hv_vcpu *vcpu);
+bool hv_clock_stale(const struct hv_vcpu *vcpu);	/* it is time for HV_REQ_CLOCK again */
 int hv_clock_set_msr(struct hv_vcpu *vcpu, u64 value);		/* MSR_KVM_SYSTEM_TIME(_NEW) */
 int hv_clock_set_wall(struct hv_vcpu *vcpu, u64 value);		/* MSR_KVM_WALL_CLOCK(_NEW) */
 u64 hv_tsc_read(struct hv_vcpu *vcpu);				/* guest TSC now */
