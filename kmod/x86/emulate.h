@@ -156,6 +156,7 @@ struct hv_emul_ops {
  * Out:
  * @exc:	the exception, with HV_EMUL_FAULT
  * @insn:	the instruction, decoded
+ * @bytes, @bytes_len: the code bytes it was decoded from (more than its length, fewer on a fault)
  * @trap:	it retired with RFLAGS.TF set: raise #DB with DR6.BS
  * @touched_io:	set by callbacks
  */
@@ -180,6 +181,8 @@ struct hv_emul {
 
 	bool trap;
 	bool touched_io;
+	u8 bytes_len;
+	u8 bytes[HV_INSN_MAX_LEN];
 	struct hv_emul_exc exc;
 	struct hv_insn insn;
 

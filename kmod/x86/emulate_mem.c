@@ -267,12 +267,12 @@ void emul_stack_set(struct hv_emul *e, u64 sp)
 }
 
 /* Code bytes from the CPU's own record first, then from memory, a page at a time. */
-static int fetch_more(struct hv_emul *e, u8 *buf, unsigned int *have)
+static int fetch_more(struct hv_emul *e)
 {
 	const struct hv_emul_seg *cs = &e->seg[HV_SEG_CS];
-	unsigned int len = HV_INSN_MAX_LEN - *have;
+	unsigned int len = HV_INSN_MAX_LEN - e->bytes_len;
 	unsigned int got = 0;
-	u64 off = e->rip + *have;
+	u64 off = e->rip + e->bytes_len;
 	u64 la;
 	int ret;
 
@@ -288,28 +288,28 @@ static int fetch_more(struct hv_emul *e, u8 *buf, unsigned int *have)
 		la = (u32)(cs->base + off);
 	}
 	len = min_t(u64, len, 0x1000 - (la & 0xfff));
-	ret = e->ops->fetch(e, la, buf + *have, len, &got);
+	ret = e->ops->fetch(e, la, e->bytes + e->bytes_len, len, &got);
 	if (ret)
 		return ret;
 	if (!got || got > len)
 		return -EFAULT;
-	*have += got;
+	e->bytes_len += got;
 	return HV_EMUL_OK;
 }
 
 int hv_emul_decode(struct hv_emul *e)
 {
-	u8 buf[HV_INSN_MAX_LEN];
-	unsigned int have = min_t(unsigned int, e->code_len, sizeof(buf));
 	int err, ret;
 
 	e->mode = hv_emul_mode(e);
-	memcpy(buf, e->code, have);
+	e->bytes_len = min_t(unsigned int, e->code_len, sizeof(e->bytes));
+	memcpy(e->bytes, e->code, e->bytes_len);
 	for (;;) {
-		err = have ? hv_insn_decode(&e->insn, buf, have, e->mode) : -EAGAIN;
+		err = e->bytes_len ?
+		      hv_insn_decode(&e->insn, e->bytes, e->bytes_len, e->mode) : -EAGAIN;
 		if (err != -EAGAIN)
 			break;
-		ret = fetch_more(e, buf, &have);
+		ret = fetch_more(e);
 		if (ret)
 			return ret;
 	}
