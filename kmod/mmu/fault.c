@@ -88,13 +88,14 @@ static int hv_lookup(struct hv_map *map, struct mm_struct *mm, bool may_write, b
 		     struct page **page)
 {
 	*page = NULL;
+	/* Every fault is tried without sleeping first, so that has just failed. */
+	if (may_sleep)
+		return hv_lookup_slow(map, mm, may_write, page);
 	if (may_write && hv_lookup_fast(map, true, page))
 		return HV_LOOKUP_OK;
 	if (!(map->access & HV_ACCESS_WRITE) && hv_lookup_fast(map, false, page))
 		return HV_LOOKUP_OK;
-	if (!may_sleep)
-		return HV_LOOKUP_SLEEP;
-	return hv_lookup_slow(map, mm, may_write, page);
+	return HV_LOOKUP_SLEEP;
 }
 
 /* Level at which the process's own page tables map @hva. */
