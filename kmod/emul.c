@@ -583,9 +583,9 @@ static int hv_emul_failed(struct hv_emul_run *run)
 	kr->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
 	kr->emulation_failure.ndata = 3;
 	kr->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
-	kr->emulation_failure.insn_size = run->e.code_len;
+	kr->emulation_failure.insn_size = run->e.bytes_len;
 	memset(kr->emulation_failure.insn_bytes, 0x90, sizeof(kr->emulation_failure.insn_bytes));
-	memcpy(kr->emulation_failure.insn_bytes, run->e.code, run->e.code_len);
+	memcpy(kr->emulation_failure.insn_bytes, run->e.bytes, run->e.bytes_len);
 	return HV_NEXT_USER;
 }
 
