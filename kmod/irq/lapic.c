@@ -259,7 +259,6 @@ static void hv_lapic_write_spiv(struct hv_lapic *l, u32 value)
 		hv_apic_write(l, hv_lapic_lvts[i],
 			      hv_apic_read(l, hv_lapic_lvts[i]) | HV_APIC_LVT_MASKED);
 	hv_request(l->vcpu, HV_REQ_EVENT);
-	hv_apic_map_update(l->vcpu->vm);
 }
 
 /* Registers that can be read, as bits of offset / 16. */
@@ -314,23 +313,17 @@ static int hv_lapic_write_esr(struct hv_lapic *l, u32 value)
 /* Registers of xAPIC mode that x2APIC mode has not or makes read-only; 1: not writable now. */
 static int hv_lapic_write_xapic(struct hv_lapic *l, u32 reg, u32 value)
 {
+	u32 old = hv_apic_read(l, reg);
+
 	if (l->x2apic)
 		return 1;
-	switch (reg) {
-	case HV_APIC_ID:
-		hv_apic_write(l, reg, value & 0xff000000);
-		break;
-	case HV_APIC_LDR:
-		hv_apic_write(l, reg, value & 0xff000000);
-		break;
-	case HV_APIC_DFR:
-		hv_apic_write(l, reg, value | 0x0fffffff);
-		break;
-	case HV_APIC_ICR2:
-		hv_apic_write(l, reg, value & 0xff000000);
-		return 0;
-	}
-	hv_apic_map_update(l->vcpu->vm);
+	if (reg == HV_APIC_DFR)
+		value |= 0x0fffffff;
+	else
+		value &= 0xff000000;
+	hv_apic_write(l, reg, value);
+	if (reg != HV_APIC_ICR2 && value != old)
+		hv_apic_map_update(l->vcpu->vm);
 	return 0;
 }
 

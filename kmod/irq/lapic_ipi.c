@@ -6,6 +6,7 @@
 #include <linux/bitops.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include "chips.h"
 
 /*
@@ -17,7 +18,7 @@ struct hv_apic_map {
 	u32 nr_vcpus;			/* it knows of; a vCPU created later makes it stale */
 	u8 format;			/* enum hv_apic_format */
 	struct hv_lapic *phys[HV_MAX_VCPU_ID];
-	struct hv_lapic *logical[16][16];	/* cluster, bit */
+	u8 logical[16][16];		/* cluster, bit: APIC id, HV_APIC_BROADCAST: none */
 };
 
 enum hv_apic_format { HV_APIC_NO_LOGICAL, HV_APIC_FLAT, HV_APIC_CLUSTER, HV_APIC_X2 };
@@ -174,7 +175,7 @@ static bool hv_deliver_mapped(struct hv_vm *vm, struct hv_delivery *d)
 {
 	const struct hv_apic_map *map = rcu_dereference(vm->apic_map);
 	const struct hv_apic_irq *irq = d->irq;
-	struct hv_lapic *const *row;
+	const u8 *row;
 	unsigned long bits;
 	unsigned int bit, cluster = 0;
 
@@ -206,8 +207,8 @@ static bool hv_deliver_mapped(struct hv_vm *vm, struct hv_delivery *d)
 		return true;
 	row = map->logical[cluster];
 	for_each_set_bit(bit, &bits, 16) {
-		if (row[bit])
-			hv_delivery_add(d, row[bit]);
+		if (row[bit] != HV_APIC_BROADCAST)
+			hv_delivery_add(d, map->phys[row[bit]]);
 	}
 	return true;
 }
@@ -265,7 +266,7 @@ void hv_lapic_send_ipi(struct hv_lapic *l, u32 icr, u32 dest)
 /* ---- the map ------------------------------------------------------------------------------------------ */
 
 /* Enter one APIC's logical destination; false: the map cannot express the VM's state. */
-static bool hv_map_add_logical(struct hv_apic_map *map, struct hv_lapic *l)
+static bool hv_map_add_logical(struct hv_apic_map *map, struct hv_lapic *l, u8 id)
 {
 	u32 ldr = hv_apic_read(l, HV_APIC_LDR), dfr = hv_apic_read(l, HV_APIC_DFR);
 	unsigned int cluster = 0, bit;
@@ -292,9 +293,9 @@ static bool hv_map_add_logical(struct hv_apic_map *map, struct hv_lapic *l)
 	if (cluster >= ARRAY_SIZE(map->logical))
 		return false;
 	for_each_set_bit(bit, &bits, 16) {
-		if (map->logical[cluster][bit])
+		if (map->logical[cluster][bit] != HV_APIC_BROADCAST)
 			return false;
-		map->logical[cluster][bit] = l;
+		map->logical[cluster][bit] = id;
 	}
 	return true;
 }
@@ -305,6 +306,7 @@ static bool hv_map_fill(struct hv_apic_map *map, struct hv_vm *vm)
 	unsigned long i;
 	u32 id;
 
+	memset(map->logical, HV_APIC_BROADCAST, sizeof(map->logical));
 	map->nr_vcpus = READ_ONCE(vm->online_vcpus);
 	hv_for_each_vcpu(vm, vcpu, i) {
 		struct hv_lapic *l = vcpu->lapic;
@@ -317,7 +319,7 @@ static bool hv_map_fill(struct hv_apic_map *map, struct hv_vm *vm)
 		if (id >= HV_MAX_VCPU_ID || map->phys[id])
 			return false;
 		map->phys[id] = l;
-		if (!hv_map_add_logical(map, l))
+		if (!hv_map_add_logical(map, l, id))
 			return false;
 	}
 	return true;
