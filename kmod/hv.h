@@ -289,7 +289,7 @@ struct hv_tdp_format {
 	u64 read, write, exec;	/* permission bits to set */
 	u64 no_exec;		/* bit to set where execution is refused (NPT) */
 	u64 accessed, dirty;	/* 0: the CPU has none */
-	u64 uncached;		/* memory type bits instead of WB for MMIO pages */
+	u64 uncached;		/* instead of leaf, for device memory */
 	u8 levels;		/* 4 or 5 */
 	u8 max_leaf_level;	/* 1: 4K, 2: 2M, 3: 1G */
 };

@@ -75,7 +75,7 @@ static int svm_hw_setup(void)
 		.no_exec = SVM_NPT_NX,
 		.accessed = SVM_NPT_ACCESSED,
 		.dirty = SVM_NPT_DIRTY,
-		.uncached = SVM_NPT_PCD,
+		.uncached = SVM_NPT_PRESENT | SVM_NPT_USER | SVM_NPT_PCD,
 		/* The nested walk has as many levels as the host's own paging (APM2 15.25.3). */
 		.levels = pgtable_l5_enabled() ? 5 : 4,
 		.max_leaf_level = boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2,
