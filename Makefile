@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# hv: everything outside the kernel module's own Kbuild. "make help" lists the targets.
+
+VERSION := 0.1.0
+B := build
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+SYSCONFDIR ?= /etc
+UDEVDIR ?= /lib/udev/rules.d
+INSTALL ?= install
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+# Kernel modules need headers; without them only user space is built.
+HAVE_KDIR := $(wildcard $(KDIR)/Makefile)
+
+CC ?= gcc
+WARNINGS := -Wall -Wextra -Werror -Wimplicit-fallthrough -Wmaybe-uninitialized \
+	-Wno-unused-parameter
+CFLAGS ?= -O2 -g
+# _GNU_SOURCE is empty so that a source may define it too.
+HV_CPPFLAGS := -D_GNU_SOURCE= -DHVM_VERSION='"$(VERSION)"' -I. -Ivirtio-backends -Ivmm-user -Iuapi
+HV_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS)
+HVM_LIBS := -luring -lz -lzstd -lpthread
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+all: $(if $(HAVE_KDIR),modules) hvm
+
+# ---- hvm ---------------------------------------------------------------------------------------
+
+# Every source of these directories belongs to hvm, at any depth. *.inc and generated sources are
+# the fragments' business.
+sources = $(sort $(shell find $(1) -name '*.c' 2>/dev/null))
+HVM_SRCS := $(call sources,vmm-user virtio-backends)
+HVM_GEN :=
+-include vmm-user/build.mk virtio-backends/build.mk
+HVM_OBJS := $(HVM_SRCS:%.c=$(B)/hvm.o/%.o)
+
+hvm: $(B)/hvm
+$(B)/hvm: $(HVM_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(HV_CFLAGS) $(LDFLAGS) -o $@ $(HVM_OBJS) $(HVM_LIBS)
+
+# hvm is rebuilt when its list of sources changes, not only when a source does.
+HVM_LIST := $(B)/hvm.o/.list
+ifneq ($(shell cat $(HVM_LIST) 2>/dev/null),$(strip $(HVM_SRCS)))
+$(shell mkdir -p $(B)/hvm.o && printf '%s\n' '$(strip $(HVM_SRCS))' >$(HVM_LIST))
+endif
+$(B)/hvm: $(HVM_LIST)
+
+$(B)/hvm.o/%.o: %.c | $(HVM_GEN)
+	@mkdir -p $(@D)
+	$(CC) $(HV_CPPFLAGS) $(CPPFLAGS) $(HV_CFLAGS) -I$(B) -MMD -MP -c -o $@ $<
+
+-include $(HVM_OBJS:.o=.d)
+
+# ---- the module --------------------------------------------------------------------------------
+
+modules:
+	scripts/build-module $(KDIR) $(B)/module-$(KVER) $(if $(W),W=$(W))
+
+# ---- unit tests: user-space builds with sanitizers ---------------------------------------------
+
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
+	-Wno-format-truncation -Wno-maybe-uninitialized
+UNIT_TESTS :=
+include $(sort $(wildcard selftests/unit/*.mk))
+
+# unit_rule NAME: the program $(B)/unit/NAME from NAME_SRCS, NAME_CFLAGS, NAME_LIBS.
+define unit_rule
+$(1)_OBJS := $$(patsubst %.c,$(B)/unit.o/$(1)/%.o,$$($(1)_SRCS))
+$(B)/unit/$(1): $$($(1)_OBJS)
+	@mkdir -p $$(@D)
+	$$(CC) $$(HV_CFLAGS) $(SANITIZE) -o $$@ $$^ $$($(1)_LIBS)
+$(B)/unit.o/$(1)/%.o: %.c | $(HVM_GEN)
+	@mkdir -p $$(@D)
+	$$(CC) $$($(1)_CFLAGS) $$(HV_CPPFLAGS) $$(HV_CFLAGS) -O1 $(SANITIZE) -I$(B) -MMD -MP -c -o $$@ $$<
+-include $$($(1)_OBJS:.o=.d)
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call unit_rule,$(t))))
+
+list-unit-tests:
+	@printf "%s\n" $(UNIT_TESTS)
+unit-tests: $(UNIT_TESTS:%=$(B)/unit/%)
+
+# ---- tests that run in the lab -----------------------------------------------------------------
+
+# Tests of the ioctl interface: each *_test.c with the other sources of its directory.
+UAPI_COMMON := $(filter-out %_test.c,$(wildcard selftests/uapi/*.c))
+UAPI_TESTS := $(patsubst selftests/uapi/%.c,%,$(wildcard selftests/uapi/*_test.c))
+uapi-tests: $(UAPI_TESTS:%=$(B)/uapi/%)
+$(B)/uapi/%: selftests/uapi/%.c $(UAPI_COMMON) $(wildcard selftests/uapi/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(HV_CPPFLAGS) $(HV_CFLAGS) -static -o $@ $< $(UAPI_COMMON) -lpthread
+
+guest-tests:
+	@:
+-include selftests/guests/build.mk
+
+lab-tests: uapi-tests guest-tests
+
+# ---- running -----------------------------------------------------------------------------------
+
+check:
+	scripts/check/run all
+check-style:
+	scripts/check/run style
+check-unit:
+	scripts/check/run unit
+check-uapi:
+	scripts/check/run uapi
+check-guests:
+	scripts/check/run guests
+check-e2e:
+	scripts/check/run e2e
+
+demo:
+	scripts/demo
+bench:
+	scripts/bench/exit-cost
+lab:
+	scripts/lab/lab
+setup:
+	scripts/setup
+
+# ---- installing --------------------------------------------------------------------------------
+
+install: install-hvm $(if $(HAVE_KDIR),install-module)
+
+install-module: modules
+	$(INSTALL) -D -m 644 $(B)/module-$(KVER)/hv.ko $(DESTDIR)/lib/modules/$(KVER)/updates/hv.ko
+	$(INSTALL) -D -m 644 scripts/install/hv.modprobe.conf $(DESTDIR)$(SYSCONFDIR)/modprobe.d/hv.conf
+	$(INSTALL) -D -m 644 scripts/install/60-hv.rules $(DESTDIR)$(UDEVDIR)/60-hv.rules
+	$(if $(DESTDIR),,depmod $(KVER))
+
+MANPAGES := $(patsubst Documentation/%.rst,$(B)/man/%,$(wildcard Documentation/*.[1-8].rst))
+$(B)/man/%: Documentation/%.rst
+	@mkdir -p $(@D)
+	rst2man --report=2 $< $@
+man: $(MANPAGES)
+
+install-hvm: hvm man
+	$(INSTALL) -D -m 755 $(B)/hvm $(DESTDIR)$(BINDIR)/hvm
+	$(foreach m,$(notdir $(MANPAGES)),$(INSTALL) -D -m 644 $(B)/man/$(m) \
+		$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(m);)
+
+uninstall:
+	rm -f $(DESTDIR)/lib/modules/$(KVER)/updates/hv.ko $(DESTDIR)$(BINDIR)/hvm
+	rm -f $(DESTDIR)$(SYSCONFDIR)/modprobe.d/hv.conf $(DESTDIR)$(UDEVDIR)/60-hv.rules
+	rm -f $(foreach m,$(notdir $(MANPAGES)),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(m))
+	$(if $(DESTDIR),,depmod $(KVER))
+
+clean:
+	rm -rf $(B)
+
+help:
+	@echo 'hv $(VERSION)'
+	@echo
+	@echo 'Building (into $(B)/):'
+	@echo '  all            hvm, and hv.ko when the kernel headers are there (default)'
+	@echo '  hvm            the virtual machine monitor'
+	@echo '  modules        hv.ko for KVER=$(KVER) (or KDIR=headers; W=1 for more warnings)'
+	@echo '  man            manual pages'
+	@echo '  clean          remove $(B)/'
+	@echo
+	@echo 'Installing (DESTDIR, PREFIX=$(PREFIX)):'
+	@echo '  install        hv.ko with its modprobe and udev configuration, hvm, manual pages'
+	@echo '  install-hvm, install-module, uninstall'
+	@echo
+	@echo 'Trying and testing (nothing is ever loaded on this machine; see scripts/lab/lab --help):'
+	@echo '  demo           boot a Debian guest with hvm on an emulated host, and run a command in it'
+	@echo '  check          set up, then all tests'
+	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e: parts of it'
+	@echo '  bench          cost of each VM exit on /dev/hv and /dev/kvm'
+	@echo '  lab            a shell on an emulated host'
+	@echo '  setup          install the Debian packages that all this needs'
+
+.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests lab-tests check check-style check-unit \
+	check-uapi check-guests check-e2e demo bench lab setup install install-module install-hvm \
+	uninstall man clean help
