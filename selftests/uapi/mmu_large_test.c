@@ -4,9 +4,6 @@
  * splits its pages, and the guest's data stays what it was.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
-#include <sys/swap.h>
-
 #include "ut.h"
 
 #ifndef MADV_COLLAPSE
@@ -85,16 +82,6 @@ static void check_host(uint64_t value)
 	CHECK_EQ(bad, 0);
 }
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 static long read_number(const char *path)
 {
 	FILE *f = fopen(path, "r");
@@ -164,7 +151,7 @@ static void test_hugetlb(void)
 	uint64_t i;
 
 	ut_vm_create(&vm, 1);
-	if (!write_file("/proc/sys/vm/nr_hugepages", "8"))
+	if (!ut_write_file("/proc/sys/vm/nr_hugepages", "8"))
 		ut_skip("cannot reserve huge pages");
 	mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
@@ -181,7 +168,7 @@ static void test_hugetlb(void)
 		*(uint64_t *)(mem + i * UT_PAGE) = 3 + i;
 	step(0, NPAGES, 3, 1);
 	finish();
-	write_file("/proc/sys/vm/nr_hugepages", "0");
+	ut_write_file("/proc/sys/vm/nr_hugepages", "0");
 }
 
 static void test_merge(void)
@@ -189,10 +176,10 @@ static void test_merge(void)
 	long merged = 0;
 	unsigned int i;
 
-	if (!write_file("/sys/kernel/mm/ksm/run", "1"))
+	if (!ut_write_file("/sys/kernel/mm/ksm/run", "1"))
 		ut_skip("no KSM");
-	write_file("/sys/kernel/mm/ksm/pages_to_scan", "100000");
-	write_file("/sys/kernel/mm/ksm/sleep_millisecs", "1");
+	ut_write_file("/sys/kernel/mm/ksm/pages_to_scan", "100000");
+	ut_write_file("/sys/kernel/mm/ksm/sleep_millisecs", "1");
 	start();
 	/* All pages alike, mapped by the guest, then merged. */
 	step(0, NPAGES, 0, 1);
@@ -212,33 +199,8 @@ static void test_merge(void)
 		step(i, 1, 1ULL - i, i + 10);
 	for (i = 0; i < NPAGES; i++)
 		CHECK_EQ(*(volatile uint64_t *)(mem + i * UT_PAGE), i % 3 ? 1 : i + 11);
-	write_file("/sys/kernel/mm/ksm/run", "2");
+	ut_write_file("/sys/kernel/mm/ksm/run", "2");
 	finish();
-}
-
-#define SWAP_DEVICE	"/dev/zram0"
-#define SWAP_PAGES	8192
-
-/* Swap to compressed memory; the test is skipped if the system does not let us. */
-static void swap_on(void)
-{
-	static uint8_t page[UT_PAGE];
-	uint32_t version = 1, last = SWAP_PAGES - 1;
-	int fd;
-
-	if (system("modprobe zram 2>/dev/null") != 0 ||
-	    !write_file("/sys/block/zram0/disksize", "32M"))
-		ut_skip("no zram");
-	/* The header of a swap area, as mkswap writes it. */
-	memcpy(page + 1024, &version, 4);
-	memcpy(page + 1028, &last, 4);
-	memcpy(page + UT_PAGE - 10, "SWAPSPACE2", 10);
-	fd = open(SWAP_DEVICE, O_RDWR);
-	if (fd < 0 || pwrite(fd, page, sizeof(page), 0) != sizeof(page))
-		ut_skip("%s: %s", SWAP_DEVICE, strerror(errno));
-	close(fd);
-	if (swapon(SWAP_DEVICE, 0))
-		ut_skip("swapon: %s", strerror(errno));
 }
 
 /* Pages of the process in swap, as /proc counts them. */
@@ -260,7 +222,7 @@ static void test_swap(void)
 {
 	unsigned int round;
 
-	swap_on();
+	ut_swap_on();
 	start();
 	for (round = 0; round < 4; round++) {
 		step(0, NPAGES, round, 1);
@@ -273,8 +235,7 @@ static void test_swap(void)
 	step(0, NPAGES, 4, 0);
 	check_host(4);
 	finish();
-	CHECK(swapoff(SWAP_DEVICE) == 0);
-	write_file("/sys/block/zram0/reset", "1");
+	ut_swap_off();
 }
 
 static const struct ut_test tests[] = {

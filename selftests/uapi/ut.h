@@ -142,4 +142,11 @@ enum ut_result ut_run(struct ut_vcpu *vcpu, uint32_t *value);
 /* ut_start() and ut_run(), where only ut_done() is right; returns its value. */
 uint32_t ut_call(struct ut_vcpu *vcpu, ut_guest_fn fn);
 
+/* ---- the host --------------------------------------------------------------------------------------- */
+
+bool ut_write_file(const char *path, const char *text);
+/* Swap to compressed memory; ends the test as skipped where that cannot be. */
+void ut_swap_on(void);
+void ut_swap_off(void);
+
 #endif
