@@ -9,6 +9,7 @@
 #include <linux/build_bug.h>
 #include <linux/compiler.h>
 #include <linux/errno.h>
+#include <linux/minmax.h>
 #include <linux/string.h>
 #include <linux/types.h>
 
@@ -28,6 +29,7 @@
 #define MEM	(HV_INSN_MODRM | HV_INSN_MEMONLY)
 #define REG	(HV_INSN_MODRM | HV_INSN_REGONLY)
 #define LK	HV_INSN_LOCKABLE
+#define GR	HV_INSN_GROUP
 
 /* The six forms of an arithmetic instruction: rm8,r8; rm,r; r8,rm8; r,rm; AL,imm8; eAX,imm. */
 #define ALU(op)								\
@@ -56,8 +58,8 @@ static const u16 map_one[256] = {
 	[0x82] = M | I8 | B | LK | N64, [0x83] = M | I8 | LK,
 	[0x84] = M | B, [0x85] = M, [0x86] = M | B | LK, [0x87] = M | LK,
 	[0x88] = M | B, [0x89] = M, [0x8a] = M | B, [0x8b] = M,
-	[0x8c] = M, [0x8d] = MEM, [0x8e] = M, [0x8f] = M | D64,
-	[0x9a] = IZ | HV_INSN_FAR | N64, [0x9c ... 0x9d] = D64,
+	[0x8c] = M | GR, [0x8d] = MEM, [0x8e] = M | GR, [0x8f] = M | D64 | GR,
+	[0x9a] = IZ | I16 | N64, [0x9c ... 0x9d] = D64,
 	[0xa0] = OFS | B, [0xa1] = OFS, [0xa2] = OFS | B, [0xa3] = OFS,
 	[0xa4] = B, [0xa6] = B, [0xa8] = I8 | B, [0xa9] = IZ,
 	[0xaa] = B, [0xac] = B, [0xae] = B,
@@ -65,7 +67,7 @@ static const u16 map_one[256] = {
 	[0xc0] = M | I8 | B, [0xc1] = M | I8,
 	[0xc2] = I16 | D64, [0xc3] = D64,		/* RET */
 	[0xc4 ... 0xc5] = MEM | N64,			/* LES, LDS; VEX is told apart before */
-	[0xc6] = M | I8 | B, [0xc7] = M | IZ,
+	[0xc6] = M | I8 | B | GR, [0xc7] = M | IZ | GR,
 	[0xc8] = I16 | HV_INSN_IMM8_2 | D64, [0xc9] = D64,	/* ENTER, LEAVE */
 	[0xca] = I16, [0xcd] = I8, [0xce] = N64,
 	[0xd0] = M | B, [0xd1] = M, [0xd2] = M | B, [0xd3] = M,
@@ -73,29 +75,29 @@ static const u16 map_one[256] = {
 	[0xd8 ... 0xdf] = M,				/* x87 */
 	[0xe0 ... 0xe3] = I8 | D64,
 	[0xe4] = I8 | B, [0xe5] = I8, [0xe6] = I8 | B, [0xe7] = I8,
-	[0xe8 ... 0xe9] = IZ | D64, [0xea] = IZ | HV_INSN_FAR | N64, [0xeb] = I8 | D64,
+	[0xe8 ... 0xe9] = IZ | D64, [0xea] = IZ | I16 | N64, [0xeb] = I8 | D64,
 	[0xec] = B, [0xee] = B,
 	[0xf6] = M | I8 | B | G3 | LK, [0xf7] = M | IZ | G3 | LK,
-	[0xfe] = M | B | LK, [0xff] = M | LK,
+	[0xfe] = M | B | LK | GR, [0xff] = M | LK | GR,
 };
 
 static const u16 map_0f[256] = {
-	[0x00 ... 0x03] = M, [0x04] = UD, [0x0a] = UD, [0x0c] = UD,
+	[0x00] = M | GR, [0x01 ... 0x03] = M, [0x04] = UD, [0x0a] = UD, [0x0c] = UD,
 	[0x0d] = M, [0x0f] = M | I8,			/* PREFETCH, 3DNow! */
 	[0x10 ... 0x12] = M, [0x13] = MEM, [0x14 ... 0x16] = M, [0x17] = MEM,
 	[0x18 ... 0x1f] = M,
-	[0x20 ... 0x23] = REG | D64, [0x24 ... 0x27] = UD,
+	[0x20 ... 0x23] = REG | D64 | GR, [0x24 ... 0x27] = UD,
 	[0x28 ... 0x2a] = M, [0x2b] = MEM, [0x2c ... 0x2f] = M,
 	[0x36] = UD, [0x39] = UD, [0x3b ... 0x3f] = UD,
 	[0x40 ... 0x4f] = M, [0x50 ... 0x6f] = M,
-	[0x70 ... 0x73] = M | I8, [0x74 ... 0x76] = M,
-	[0x78 ... 0x79] = M, [0x7a ... 0x7b] = UD, [0x7c ... 0x7f] = M,
+	[0x70] = M | I8, [0x71 ... 0x73] = M | I8 | GR, [0x74 ... 0x76] = M,
+	[0x78] = M | GR, [0x79] = M, [0x7a ... 0x7b] = UD, [0x7c ... 0x7f] = M,
 	[0x80 ... 0x8f] = IZ | D64,			/* Jcc */
 	[0x90 ... 0x9f] = M | B,			/* SETcc */
 	[0xa0 ... 0xa1] = D64, [0xa3] = M, [0xa4] = M | I8, [0xa5] = M, [0xa6 ... 0xa7] = UD,
 	[0xa8 ... 0xa9] = D64, [0xab] = M | LK, [0xac] = M | I8, [0xad ... 0xaf] = M,
 	[0xb0] = M | B | LK, [0xb1] = M | LK, [0xb2] = MEM, [0xb3] = M | LK, [0xb4 ... 0xb5] = MEM,
-	[0xb6 ... 0xb9] = M, [0xba] = M | I8 | LK, [0xbb] = M | LK, [0xbc ... 0xbf] = M,
+	[0xb6 ... 0xb9] = M, [0xba] = M | I8 | LK | GR, [0xbb] = M | LK, [0xbc ... 0xbf] = M,
 	[0xc0] = M | B | LK, [0xc1] = M | LK, [0xc2] = M | I8, [0xc3] = MEM,
 	[0xc4 ... 0xc6] = M | I8, [0xc7] = M | LK,
 	[0xd0 ... 0xe6] = M, [0xe7] = MEM, [0xe8 ... 0xff] = M,
@@ -138,24 +140,29 @@ static const u16 map_0f3a[256] = {
 #undef MEM
 #undef REG
 #undef LK
+#undef GR
 #undef ALU
 
-/* A read position. Every byte comes through cursor_get(), which bounds it. */
+/* A read position. Every byte comes through cursor_get() or cursor_get_u8(), which bound it. */
 struct cursor {
 	const u8 *buf;
 	unsigned int pos;
-	unsigned int avail;
+	unsigned int limit;	/* bytes available, at most as many as an instruction may have */
 };
+
+/* Why @bytes more cannot be had. */
+static int cursor_end(const struct cursor *c, unsigned int bytes)
+{
+	return c->pos + bytes > HV_INSN_MAX_LEN ? -E2BIG : -EAGAIN;
+}
 
 static int cursor_get(struct cursor *c, unsigned int bytes, u64 *val)
 {
 	u64 v = 0;
 	unsigned int i;
 
-	if (c->pos + bytes > HV_INSN_MAX_LEN)
-		return -E2BIG;
-	if (c->pos + bytes > c->avail)
-		return -EAGAIN;
+	if (c->pos + bytes > c->limit)
+		return cursor_end(c, bytes);
 	for (i = 0; i < bytes; i++)
 		v |= (u64)c->buf[c->pos + i] << (8 * i);
 	c->pos += bytes;
@@ -165,12 +172,10 @@ static int cursor_get(struct cursor *c, unsigned int bytes, u64 *val)
 
 static int cursor_get_u8(struct cursor *c, u8 *val)
 {
-	u64 v;
-	int err = cursor_get(c, 1, &v);
-
-	if (!err)
-		*val = v;
-	return err;
+	if (c->pos >= c->limit)
+		return cursor_end(c, 1);
+	*val = c->buf[c->pos++];
+	return 0;
 }
 
 /* Little-endian value of 1, 2, 4 or 8 bytes, sign-extended. */
@@ -544,31 +549,35 @@ static int decode_modrm(struct hv_insn *insn, struct cursor *c)
 	return insn->addrsize == 2 ? decode_modrm16(insn, c) : decode_modrm32(insn, c);
 }
 
+#define ANY_IMM		(HV_INSN_IMM8 | HV_INSN_IMM16 | HV_INSN_IMMZ | HV_INSN_IMMV | HV_INSN_MOFFS)
+#define FAR_POINTER	(HV_INSN_IMMZ | HV_INSN_IMM16)
+
 static int decode_immediates(struct hv_insn *insn, struct cursor *c)
 {
-	unsigned int z = insn->opsize == 2 ? 2 : 4;
-	u64 v;
+	u16 flags = insn->flags;
+	u64 v = 0;
 	int err = 0;
 
-	if ((insn->flags & HV_INSN_GROUP3) && ((insn->modrm >> 3) & 7) > 1)
+	if (!(flags & ANY_IMM) || ((flags & HV_INSN_GROUP3) && ((insn->modrm >> 3) & 7) > 1))
 		return 0;
-	if (insn->enc != HV_ENC_LEGACY)
-		z = 4;
-	if (insn->flags & HV_INSN_IMM8)
+	if (flags & HV_INSN_IMM8)
 		err = cursor_get_signed(c, 1, &insn->imm);
-	else if (insn->flags & HV_INSN_IMM16)
+	else if (flags & HV_INSN_IMMZ)
+		err = cursor_get_signed(c, insn->opsize == 2 && insn->enc == HV_ENC_LEGACY ? 2 : 4,
+					&insn->imm);
+	else if (flags & HV_INSN_IMM16)
 		err = cursor_get(c, 2, &insn->imm);
-	else if (insn->flags & HV_INSN_IMMZ)
-		err = cursor_get_signed(c, z, &insn->imm);
-	else if (insn->flags & HV_INSN_IMMV)
+	else if (flags & HV_INSN_IMMV)
 		err = cursor_get_signed(c, insn->opsize, &insn->imm);
-	else if (insn->flags & HV_INSN_MOFFS)
+	else
 		err = cursor_get(c, insn->addrsize, &insn->disp);
-	if (!err && (insn->flags & (HV_INSN_FAR | HV_INSN_IMM8_2))) {
-		err = cursor_get(c, insn->flags & HV_INSN_FAR ? 2 : 1, &v);
-		if (!err)
-			insn->imm2 = v;
-	}
+	if (err)
+		return err;
+	if (flags & HV_INSN_IMM8_2)
+		err = cursor_get(c, 1, &v);
+	else if ((flags & FAR_POINTER) == FAR_POINTER)
+		err = cursor_get(c, 2, &v);
+	insn->imm2 = v;
 	return err;
 }
 
@@ -655,13 +664,15 @@ static int decode_check(const struct hv_insn *insn)
 		return -EINVAL;
 	if ((insn->prefixes & HV_PFX_LOCK) && !lock_is_valid(insn))
 		return -EINVAL;
-	return group_is_valid(insn) ? 0 : -EINVAL;
+	if ((insn->flags & HV_INSN_GROUP) && !group_is_valid(insn))
+		return -EINVAL;
+	return 0;
 }
 
 int hv_insn_decode(struct hv_insn *insn, const u8 *buf, unsigned int avail,
 		   enum hv_insn_mode mode)
 {
-	struct cursor c = { .buf = buf, .avail = avail };
+	struct cursor c = { .buf = buf, .limit = min(avail, HV_INSN_MAX_LEN + 0U) };
 	int err;
 
 	memset(insn, 0, sizeof(*insn));

@@ -81,7 +81,7 @@ enum hv_seg {
 /* hv_insn.flags: properties of the opcode, from the tables in decode.c */
 #define HV_INSN_MODRM		0x0001	/* has a ModRM byte */
 #define HV_INSN_IMM8		0x0002	/* one immediate byte */
-#define HV_INSN_IMM16		0x0004	/* a 16-bit immediate */
+#define HV_INSN_IMM16		0x0004	/* a 16-bit immediate; after IMMZ: the selector of a far pointer */
 #define HV_INSN_IMMZ		0x0008	/* 16 or 32 bits by operand size */
 #define HV_INSN_IMMV		0x0010	/* 16, 32 or 64 bits by operand size */
 #define HV_INSN_MOFFS		0x0020	/* an absolute offset, as wide as an address */
@@ -94,7 +94,7 @@ enum hv_seg {
 #define HV_INSN_MEMONLY		0x1000	/* #UD with a register operand */
 #define HV_INSN_REGONLY		0x2000	/* ModRM.mod is ignored, the operand is a register */
 #define HV_INSN_LOCKABLE	0x4000	/* LOCK is allowed with a memory destination */
-#define HV_INSN_FAR		0x8000	/* a far pointer: offset (IMMZ) and 16-bit selector */
+#define HV_INSN_GROUP		0x8000	/* some values of ModRM.reg are undefined */
 
 /* No base or no index register. */
 #define HV_REG_NONE		0xff

@@ -19,11 +19,24 @@ static bool msb(unsigned int size, u64 val)
 }
 
 /* SF, ZF and PF depend on the result alone. */
+static u64 result_flags(unsigned int size, u64 res)
+{
+	return (msb(size, res) ? HV_FL_SF : 0) | (res & hv_alu_mask(size) ? 0 : HV_FL_ZF) |
+	       (__builtin_parity((u8)res) ? 0 : HV_FL_PF);
+}
+
 static void set_result_flags(u64 *flags, unsigned int size, u64 res)
 {
-	set_flag(flags, HV_FL_SF, msb(size, res));
-	set_flag(flags, HV_FL_ZF, (res & hv_alu_mask(size)) == 0);
-	set_flag(flags, HV_FL_PF, !__builtin_parity((u8)res));
+	*flags &= ~(HV_FL_SF | HV_FL_ZF | HV_FL_PF);
+	*flags |= result_flags(size, res);
+}
+
+/* All six status flags of an addition or subtraction; AF is the carry out of bit 3. */
+static void set_sum_flags(u64 *flags, unsigned int size, u64 a, u64 b, u64 res, bool cf, bool of)
+{
+	*flags &= ~HV_FL_STATUS;
+	*flags |= result_flags(size, res) | ((a ^ b ^ res) & HV_FL_AF) | (cf ? HV_FL_CF : 0) |
+		  (of ? HV_FL_OF : 0);
 }
 
 static u64 alu_add(unsigned int size, u64 a, u64 b, bool carry, u64 *flags)
@@ -34,10 +47,8 @@ static u64 alu_add(unsigned int size, u64 a, u64 b, bool carry, u64 *flags)
 	a &= mask;
 	b &= mask;
 	res = (a + b + carry) & mask;
-	set_flag(flags, HV_FL_CF, carry ? res <= a : res < a);
-	set_flag(flags, HV_FL_AF, (a ^ b ^ res) & 0x10);
-	set_flag(flags, HV_FL_OF, msb(size, (a ^ res) & (b ^ res)));
-	set_result_flags(flags, size, res);
+	set_sum_flags(flags, size, a, b, res, carry ? res <= a : res < a,
+		      msb(size, (a ^ res) & (b ^ res)));
 	return res;
 }
 
@@ -49,18 +60,16 @@ static u64 alu_sub(unsigned int size, u64 a, u64 b, bool borrow, u64 *flags)
 	a &= mask;
 	b &= mask;
 	res = (a - b - borrow) & mask;
-	set_flag(flags, HV_FL_CF, borrow ? a <= b : a < b);
-	set_flag(flags, HV_FL_AF, (a ^ b ^ res) & 0x10);
-	set_flag(flags, HV_FL_OF, msb(size, (a ^ b) & (a ^ res)));
-	set_result_flags(flags, size, res);
+	set_sum_flags(flags, size, a, b, res, borrow ? a <= b : a < b,
+		      msb(size, (a ^ b) & (a ^ res)));
 	return res;
 }
 
 static u64 alu_logic(unsigned int size, u64 res, u64 *flags)
 {
 	res &= hv_alu_mask(size);
-	*flags &= ~(HV_FL_CF | HV_FL_OF | HV_FL_AF);
-	set_result_flags(flags, size, res);
+	*flags &= ~HV_FL_STATUS;
+	*flags |= result_flags(size, res);
 	return res;
 }
 

@@ -101,7 +101,9 @@ int emul_linear(struct hv_emul *e, unsigned int seg, u64 off, unsigned int len, 
 
 	if (e->mode == HV_INSN_64) {
 		*la = seg >= HV_SEG_FS ? s->base + off : off;
-		if (!is_canonical(e, *la) || !is_canonical(e, *la + len - 1))
+		/* The last byte can only differ from the first in another page. */
+		if (!is_canonical(e, *la) ||
+		    (((*la ^ (*la + len - 1)) >> 12) && !is_canonical(e, *la + len - 1)))
 			return segment_fault(e, seg);
 	} else {
 		off = (u32)off;
@@ -303,7 +305,8 @@ int hv_emul_decode(struct hv_emul *e)
 
 	e->mode = hv_emul_mode(e);
 	e->bytes_len = min_t(unsigned int, e->code_len, sizeof(e->bytes));
-	memcpy(e->bytes, e->code, e->bytes_len);
+	if (e->bytes_len)
+		memcpy(e->bytes, e->code, e->bytes_len);
 	for (;;) {
 		err = e->bytes_len ?
 		      hv_insn_decode(&e->insn, e->bytes, e->bytes_len, e->mode) : -EAGAIN;
