@@ -39,7 +39,9 @@ static int hv_walk_read(void *opaque, u64 gpa, u64 *val, unsigned int size)
 	struct hv_walk_ctx *ctx = opaque;
 
 	*val = 0;
-	if (!hv_guest_read_nofault(ctx->vcpu->vm, gpa, val, size))
+	if (size == sizeof(*val) && !hv_guest_read_u64_nofault(ctx->vcpu->vm, gpa, val))
+		return 0;
+	if (size != sizeof(*val) && !hv_guest_read_nofault(ctx->vcpu->vm, gpa, val, size))
 		return 0;
 	if (!ctx->may_sleep)
 		return -EAGAIN;
@@ -143,7 +145,7 @@ static int hv_decode(struct hv_vcpu *vcpu, bool may_sleep, struct hv_insn *insn)
 	u64 la;
 	int ret;
 
-	hv_regs_need(vcpu, HV_REGS_CR | HV_REGS_SEG);
+	hv_regs_need(vcpu, HV_REGS_CR | HV_REGS_CODE);
 	mode = hv_code_mode(r);
 	la = r->seg[HV_CS].base + r->rip;
 	do {

@@ -120,7 +120,7 @@ int hv_exit_hlt(struct hv_vcpu *vcpu, bool may_sleep)
 
 static u8 hv_cpl(struct hv_vcpu *vcpu)
 {
-	hv_regs_need(vcpu, HV_REGS_SEG);
+	hv_regs_need(vcpu, HV_REGS_CODE);
 	return vcpu->regs.seg[HV_SS].dpl;
 }
 

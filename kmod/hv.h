@@ -64,7 +64,8 @@ enum hv_segreg { HV_ES, HV_CS, HV_SS, HV_DS, HV_FS, HV_GS, HV_LDTR, HV_TR, HV_NR
 #define HV_REGS_SEG	BIT(1)	/* seg[], gdt, idt */
 #define HV_REGS_CR	BIT(2)	/* cr0, cr2, cr3, cr4, efer (guest-visible values) */
 #define HV_REGS_DR	BIT(3)	/* dr6, dr7 (db[] are kept by x86/debug.c) */
-#define HV_REGS_ALL	(HV_REGS_GPR | HV_REGS_SEG | HV_REGS_CR | HV_REGS_DR)
+#define HV_REGS_CODE	BIT(4)	/* seg[HV_CS], seg[HV_SS]: enough for mode and privilege; read only */
+#define HV_REGS_ALL	(HV_REGS_GPR | HV_REGS_SEG | HV_REGS_CR | HV_REGS_DR | HV_REGS_CODE)
 
 struct hv_regs {
 	u64 gpr[HV_NR_GPRS];
@@ -475,6 +476,7 @@ void hv_slot_mark_dirty(struct hv_memslot *slot, hv_gfn_t gfn);
 int hv_guest_read(struct hv_vm *vm, u64 gpa, void *data, unsigned int len);
 int hv_guest_write(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len);
 int hv_guest_read_nofault(struct hv_vm *vm, u64 gpa, void *data, unsigned int len);
+int hv_guest_read_u64_nofault(struct hv_vm *vm, u64 gpa, u64 *val);	/* gpa is 8-byte aligned */
 int hv_guest_write_nofault(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len);
 /* Returns 0 if exchanged, 1 if the old value differed, -EFAULT. size is 1, 2, 4 or 8, aligned. */
 int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int size);

@@ -37,8 +37,12 @@ HV_HOT_OPS(HV_DECLARE_OP)
 static inline void hv_regs_need(struct hv_vcpu *vcpu, u32 groups)
 {
 	groups &= ~vcpu->regs_valid;
-	if (groups)
-		hv_call(regs_load)(vcpu, groups);
+	if (!groups)
+		return;
+	/* All segments include these two. */
+	if (groups & HV_REGS_SEG)
+		groups |= HV_REGS_CODE;
+	hv_call(regs_load)(vcpu, groups);
 	vcpu->regs_valid |= groups;
 }
 

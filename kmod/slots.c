@@ -108,6 +108,20 @@ int hv_guest_read_nofault(struct hv_vm *vm, u64 gpa, void *data, unsigned int le
 	return left ? -EFAULT : 0;
 }
 
+int hv_guest_read_u64_nofault(struct hv_vm *vm, u64 gpa, u64 *val)
+{
+	struct hv_memslot *slot;
+	u64 __user *hva = hv_guest_hva(vm, gpa, &slot);
+	int r;
+
+	if (!hva)
+		return -EFAULT;
+	pagefault_disable();
+	r = __get_user(*val, hva);
+	pagefault_enable();
+	return r;
+}
+
 int hv_guest_write(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len)
 {
 	while (len) {

@@ -334,20 +334,24 @@ static void svm_seg_store(struct svm_segment *to, const struct kvm_segment *from
 	to->attrib = attrib;
 }
 
+static void svm_code_load(struct hv_regs *r, const struct svm_vmcb *vmcb)
+{
+	svm_seg_load(&r->seg[HV_CS], &vmcb->cs);
+	svm_seg_load(&r->seg[HV_SS], &vmcb->ss);
+	/* The CPU keeps the privilege level apart from SS; everybody else reads it there. */
+	r->seg[HV_SS].dpl = vmcb->cpl;
+	/* The code segment's G bit is not kept by the hardware: derive it from the limit. */
+	r->seg[HV_CS].g = vmcb->cs.limit > 0xfffff;
+}
+
 static void svm_segs_load(struct hv_regs *r, const struct svm_vmcb *vmcb)
 {
 	svm_seg_load(&r->seg[HV_ES], &vmcb->es);
-	svm_seg_load(&r->seg[HV_CS], &vmcb->cs);
-	svm_seg_load(&r->seg[HV_SS], &vmcb->ss);
 	svm_seg_load(&r->seg[HV_DS], &vmcb->ds);
 	svm_seg_load(&r->seg[HV_FS], &vmcb->fs);
 	svm_seg_load(&r->seg[HV_GS], &vmcb->gs);
 	svm_seg_load(&r->seg[HV_LDTR], &vmcb->ldtr);
 	svm_seg_load(&r->seg[HV_TR], &vmcb->tr);
-	/* The CPU keeps the privilege level apart from SS; everybody else reads it there. */
-	r->seg[HV_SS].dpl = vmcb->cpl;
-	/* The code segment's G bit is not kept by the hardware: derive it from the limit. */
-	r->seg[HV_CS].g = vmcb->cs.limit > 0xfffff;
 	/* VMSAVE may leave TR's busy bit clear; software expects a busy TSS. */
 	r->seg[HV_TR].type |= 2;
 	r->gdt = (struct kvm_dtable) { .base = vmcb->gdtr.base, .limit = vmcb->gdtr.limit };
@@ -377,6 +381,8 @@ static void svm_regs_load(struct hv_vcpu *vcpu, u32 groups)
 	const struct svm_vmcb *vmcb = to_svm(vcpu)->vmcb;
 	struct hv_regs *r = &vcpu->regs;
 
+	if (groups & HV_REGS_CODE)
+		svm_code_load(r, vmcb);
 	if (groups & HV_REGS_SEG)
 		svm_segs_load(r, vmcb);
 	if (groups & HV_REGS_CR) {

@@ -14,7 +14,6 @@
 #include <asm/msr-index.h>
 #include <asm/processor.h>
 #include <asm/processor-flags.h>
-#include <asm/tsc.h>
 
 #include "../trace.h"
 #include "cpuid_policy.h"
@@ -494,17 +493,18 @@ int hv_x86_init(void)
 		cpuid_count(0xd, i, &hv_host_leaf_d[i][0], &hv_host_leaf_d[i][1],
 			    &hv_host_leaf_d[i][2], &hv_host_leaf_d[i][3]);
 	hv_caps.spec_ctrl = boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL);
-	hv_caps.stable_tsc = boot_cpu_has(X86_FEATURE_CONSTANT_TSC) && !check_tsc_unstable();
 	hv_host = (struct hv_cpuid_host) {
 		.read = hv_host_read,
 		.xcr0 = hv_caps.xcr0,
 		.pku = hv_caps.pku,
-		.stable_tsc = hv_caps.stable_tsc,
 	};
 	r = hv_caps_fill();
-	if (r)
+	if (r) {
 		hv_fpu_module_exit();
-	return r;
+		return r;
+	}
+	hv_msr_module_init();
+	return 0;
 }
 
 void hv_x86_exit(void)

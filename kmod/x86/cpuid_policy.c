@@ -350,8 +350,6 @@ static void hv_emit_pv(struct hv_policy *p)
 	hv_emit(p, &l);
 	l = (struct hv_cpuid_leaf) { .function = HV_CPUID_PV_FEATURES };
 	l.reg[HV_CPUID_EAX] = HV_PV_FEATURES;
-	if (p->host->stable_tsc)
-		l.reg[HV_CPUID_EAX] |= HV_PV_CLOCKSOURCE_STABLE;
 	hv_emit(p, &l);
 }
 

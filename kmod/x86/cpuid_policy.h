@@ -19,7 +19,6 @@ struct hv_cpuid_host {
 	void (*read)(u32 function, u32 index, u32 reg[4]);
 	u64 xcr0;		/* components guests may enable; 0: no XSAVE */
 	bool pku;
-	bool stable_tsc;	/* all CPUs' TSCs are one clock */
 };
 
 /*
@@ -38,7 +37,7 @@ u32 hv_cpuid_xsave_size(const struct hv_cpuid_host *host, u64 xcr0, bool compact
 #define HV_PV_SEND_IPI			0x00000800
 #define HV_PV_CLOCKSOURCE_STABLE	0x01000000
 #define HV_PV_FEATURES	(HV_PV_CLOCKSOURCE | HV_PV_NOP_IO_DELAY | HV_PV_CLOCKSOURCE2 | \
-			 HV_PV_STEAL_TIME | HV_PV_SEND_IPI)
+			 HV_PV_STEAL_TIME | HV_PV_SEND_IPI | HV_PV_CLOCKSOURCE_STABLE)
 
 #define HV_CPUID_PV_BASE	0x40000000
 #define HV_CPUID_PV_FEATURES	0x40000001

@@ -31,7 +31,7 @@ u64 hv_hypercall(struct hv_vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, b
 		nr = (u32)nr;
 		a1 = (u32)a1;
 	}
-	hv_regs_need(vcpu, HV_REGS_SEG);
+	hv_regs_need(vcpu, HV_REGS_CODE);
 	if (vcpu->regs.seg[HV_SS].dpl) {
 		ret = -KVM_EPERM;
 	} else if (nr == KVM_HC_VAPIC_POLL_IRQ) {

@@ -13,7 +13,6 @@ struct hv_caps {
 	bool rdtscp, rdpid;	/* TSC_AUX must be switched */
 	bool pku;
 	bool spec_ctrl;
-	bool stable_tsc;	/* one clock for all CPUs, good for kvm-clock without corrections */
 	u64 cr4, efer;		/* bits a guest may set if its CPUID has the feature */
 };
 extern struct hv_caps hv_caps;
@@ -68,10 +67,17 @@ int hv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_s
 u32 hv_msr_list(const u32 **indices);
 u32 hv_msr_feature_list(const u32 **indices);
 int hv_msr_feature_get(u32 index, u64 *value);
+void hv_msr_module_init(void);	/* which of the lists' MSRs this host offers */
 int hv_msr_vcpu_init(struct hv_vcpu *vcpu);
 void hv_msr_vcpu_free(struct hv_vcpu *vcpu);
 void hv_msr_reset(struct hv_vcpu *vcpu, bool init);
 int hv_mce_setup(struct hv_vcpu *vcpu, u64 mcg_cap);	/* KVM_X86_SETUP_MCE */
+/* msr_mem.c, msr_mce.c: -ENOENT: not one of these; else 0 or 1 (#GP). */
+int hv_mtrr_get(struct hv_vcpu *vcpu, u32 index, u64 *value);
+int hv_mtrr_set(struct hv_vcpu *vcpu, u32 index, u64 value);
+bool hv_pat_valid(u64 pat);
+int hv_mce_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host);
+int hv_mce_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host);
 
 /* ---- fpu.c ------------------------------------------------------------------------------------------ */
 
@@ -173,7 +179,7 @@ static inline bool hv_long_mode(struct hv_vcpu *vcpu)
 
 static inline bool hv_64bit_mode(struct hv_vcpu *vcpu)
 {
-	hv_regs_need(vcpu, HV_REGS_CR | HV_REGS_SEG);
+	hv_regs_need(vcpu, HV_REGS_CR | HV_REGS_CODE);
 	return (vcpu->regs.efer & BIT(10)) && vcpu->regs.seg[HV_CS].l;
 }
 

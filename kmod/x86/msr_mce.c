@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The guest's machine-check registers (SDM vol. 3, 15.3). Only user space reports errors in them. */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <asm/msr-index.h>
+
+#include "msr_defs.h"
+#include "x86.h"
+
+#define HV_MCE_REGS	4	/* CTL, STATUS, ADDR, MISC of a bank */
+#define HV_MCE_BANKS	32
+
+static u32 hv_mce_banks(const struct hv_vcpu *vcpu)
+{
+	return vcpu->msrs.mcg_cap & HV_MCG_CAP_BANKS;
+}
+
+int hv_mce_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
+{
+	struct hv_msrs *m = &vcpu->msrs;
+
+	switch (index) {
+	case HV_MSR_P5_MC_ADDR:
+	case HV_MSR_P5_MC_TYPE:
+		*value = 0;
+		return 0;
+	case MSR_IA32_MCG_CAP:
+		*value = m->mcg_cap;
+		return 0;
+	case MSR_IA32_MCG_CTL:
+		if (!(m->mcg_cap & HV_MCG_CAP_CTL_P) && !host)
+			return 1;
+		*value = m->mcg_ctl;
+		return 0;
+	case MSR_IA32_MCG_STATUS:
+		*value = m->mcg_status;
+		return 0;
+	case HV_MSR_MC0_CTL2 ... HV_MSR_MC0_CTL2 + HV_MCE_BANKS - 1:
+		*value = 0;
+		return !host;		/* no CMCI */
+	case HV_MSR_MC0_CTL ... HV_MSR_MC0_CTL + HV_MCE_BANKS * HV_MCE_REGS - 1:
+		if (index - HV_MSR_MC0_CTL >= hv_mce_banks(vcpu) * HV_MCE_REGS)
+			return 1;
+		*value = m->mce_banks[index - HV_MSR_MC0_CTL];
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
+static int hv_mce_set_bank(struct hv_vcpu *vcpu, u32 nr, u64 value, bool host)
+{
+	struct hv_msrs *m = &vcpu->msrs;
+
+	if (nr >= hv_mce_banks(vcpu) * HV_MCE_REGS)
+		return 1;
+	/*
+	 * Control is all or nothing; guests clear bit 0 or 10 of bank 4 or 0 for old errata. STATUS
+	 * takes 0 only, unless AMD's HWCR says otherwise.
+	 */
+	if (nr % HV_MCE_REGS == 0 && value && (value | BIT_ULL(10) | 1) != ~0ULL)
+		return 1;
+	if (nr % HV_MCE_REGS == 1 && value && !host && !(m->hwcr & HV_HWCR_MC_STATUS_WRITE))
+		return 1;
+	m->mce_banks[nr] = value;
+	return 0;
+}
+
+int hv_mce_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host)
+{
+	struct hv_msrs *m = &vcpu->msrs;
+
+	switch (index) {
+	case MSR_IA32_MCG_STATUS:
+		m->mcg_status = value;
+		return 0;
+	case MSR_IA32_MCG_CTL:
+		if (!(m->mcg_cap & HV_MCG_CAP_CTL_P) && (value || !host))
+			return 1;
+		if (value && value != ~0ULL)
+			return 1;
+		m->mcg_ctl = value;
+		return 0;
+	case HV_MSR_MC0_CTL2 ... HV_MSR_MC0_CTL2 + HV_MCE_BANKS - 1:
+		return value || !host;
+	case HV_MSR_MC0_CTL ... HV_MSR_MC0_CTL + HV_MCE_BANKS * HV_MCE_REGS - 1:
+		return hv_mce_set_bank(vcpu, index - HV_MSR_MC0_CTL, value, host);
+	default:
+		return -ENOENT;
+	}
+}
+
+int hv_mce_setup(struct hv_vcpu *vcpu, u64 mcg_cap)
+{
+	u32 banks = mcg_cap & HV_MCG_CAP_BANKS, i;
+
+	if (!banks || banks > HV_MCE_BANKS ||
+	    (mcg_cap & ~(HV_MCG_CAP_SUPPORTED | HV_MCG_CAP_BANKS | HV_MCG_CAP_EXT_CNT)))
+		return -EINVAL;
+	vcpu->msrs.mcg_cap = mcg_cap;
+	if (mcg_cap & HV_MCG_CAP_CTL_P)
+		vcpu->msrs.mcg_ctl = ~0ULL;
+	for (i = 0; i < banks; i++)
+		vcpu->msrs.mce_banks[i * HV_MCE_REGS] = ~0ULL;
+	return 0;
+}
+
+int hv_msr_vcpu_init(struct hv_vcpu *vcpu)
+{
+	vcpu->msrs.mce_banks = kcalloc(HV_MCE_BANKS * HV_MCE_REGS, sizeof(u64), GFP_KERNEL_ACCOUNT);
+	if (!vcpu->msrs.mce_banks)
+		return -ENOMEM;
+	vcpu->msrs.mcg_cap = HV_MCE_BANKS;	/* until KVM_X86_SETUP_MCE */
+	return 0;
+}
+
+void hv_msr_vcpu_free(struct hv_vcpu *vcpu)
+{
+	kfree(vcpu->msrs.mce_banks);
+	vcpu->msrs.mce_banks = NULL;
+}
