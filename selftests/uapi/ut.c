@@ -105,6 +105,12 @@ static void build_tables(uint8_t *low)
 		pd[i] = i * UT_2M | PTE_P_RW | PTE_LARGE;
 }
 
+/* The section exists in each program, also in one that runs no guest code. */
+UT_GUEST static void guest_nothing(void *args)
+{
+	ut_done(0);
+}
+
 extern const uint8_t __start_ut_guest[], __stop_ut_guest[];
 
 static void copy_code(uint8_t *low)
@@ -126,10 +132,12 @@ static void set_cpuid(struct ut_vcpu *vcpu)
 	NEED(ioctl(vcpu->fd, KVM_SET_CPUID2, &cpuid) == 0);
 }
 
-static void create_vcpu(struct ut_vm *vm, unsigned int index)
+struct ut_vcpu *ut_vcpu_create(struct ut_vm *vm)
 {
+	unsigned int index = vm->nr_vcpus;
 	struct ut_vcpu *vcpu = &vm->vcpu[index];
 
+	NEED(index < UT_MAX_VCPUS);
 	vcpu->vm = vm;
 	vcpu->index = index;
 	vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, index);
@@ -139,6 +147,7 @@ static void create_vcpu(struct ut_vm *vm, unsigned int index)
 	NEED(vcpu->run != MAP_FAILED);
 	set_cpuid(vcpu);
 	vm->nr_vcpus++;
+	return vcpu;
 }
 
 void ut_vm_create(struct ut_vm *vm, unsigned int vcpus)
@@ -156,7 +165,7 @@ void ut_vm_create(struct ut_vm *vm, unsigned int vcpus)
 	copy_code(vm->low);
 	NEED(ut_slot(vm, 0, 0, UT_LOW_SIZE, vm->low, 0) == 0);
 	for (i = 0; i < vcpus; i++)
-		create_vcpu(vm, i);
+		ut_vcpu_create(vm);
 }
 
 void ut_vm_destroy(struct ut_vm *vm)

@@ -103,6 +103,8 @@ struct ut_vm {
 
 /* A VM with @vcpus vCPUs, without interrupt controllers. Ends the test if that fails. */
 void ut_vm_create(struct ut_vm *vm, unsigned int vcpus);
+/* One more vCPU, with the next id. */
+struct ut_vcpu *ut_vcpu_create(struct ut_vm *vm);
 void ut_vm_destroy(struct ut_vm *vm);
 /* KVM_SET_USER_MEMORY_REGION: 0, or -1 and errno. */
 int ut_slot(struct ut_vm *vm, unsigned int slot, uint64_t gpa, uint64_t size, void *hva,
