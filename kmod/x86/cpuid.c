@@ -260,12 +260,11 @@ static void hv_cpuid_derive(struct hv_cpuid *cpuid)
 {
 	u32 c1, b7, c7, d81, a821;
 	u64 cr4 = hv_caps.cr4, efer = hv_caps.efer;
-	u32 widths = hv_leaf(cpuid, 0x80000008, 0, HV_CPUID_EAX);
 
 	hv_cpuid_index(cpuid);
 	hv_cpuid_derive_features(cpuid);
 	cpuid->vendor_amd = hv_is_amd(hv_cpuid_find(cpuid, 0, 0));
-	cpuid->maxphyaddr = widths & 0xff ?: 36;
+	cpuid->maxphyaddr = hv_leaf(cpuid, 0x80000008, 0, HV_CPUID_EAX) & 0xff ?: 36;
 	cpuid->kvm_features = hv_leaf(cpuid, HV_CPUID_PV_FEATURES, 0, HV_CPUID_EAX);
 	cpuid->has_kvmclock = cpuid->kvm_features & (HV_PV_CLOCKSOURCE | HV_PV_CLOCKSOURCE2);
 	cpuid->has_steal = cpuid->kvm_features & HV_PV_STEAL_TIME;
