@@ -158,8 +158,6 @@ struct hv_pvclock {
 	u64 msr_system_time;		/* as the guest wrote it; bit 0: enabled */
 	u64 msr_steal_time;
 	u64 last_steal;			/* run_delay at the last report, ns */
-	u32 steal_version;
-	u32 clock_version;
 	u64 clock_written_ns;		/* CLOCK_BOOTTIME of the last hv_clock_update() */
 	bool guest_stopped;		/* KVM_KVMCLOCK_CTRL: PVCLOCK_GUEST_STOPPED next time */
 	u64 tsc_offset;			/* guest TSC = host TSC + tsc_offset */
@@ -353,10 +351,11 @@ struct hv_vm {
 
 	/* x86/clock.c */
 	spinlock_t clock_lock;
-	s64 kvmclock_offset;		/* ns to add to CLOCK_MONOTONIC_RAW-like boot time */
-	u64 clock_base_tsc, clock_base_ns;	/* kvm-clock where the host's TSC is reliable */
+	s64 kvmclock_offset;		/* ns to add to CLOCK_BOOTTIME */
+	u64 clock_base_tsc, clock_base_ns;	/* a point of kvm-clock: host TSC, ns */
 	u64 last_tsc_write, last_tsc_ns;	/* to keep TSCs of vCPUs in step */
-	bool tsc_written;
+	u32 last_tsc_khz;
+	bool user_set_tsc;
 	u64 cur_tsc_offset;
 	u32 default_tsc_khz;
 	u64 msr_wall_clock;

@@ -1,220 +1,278 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's time: TSC offsets and kvm-clock.
+ * Time: the guest's TSC (host TSC plus an offset) and kvm-clock.
  *
- * Where the host's TSC is reliable, kvm-clock is a fixed linear function of it for the VM's whole
- * life: ns(tsc) = scale(tsc - base_tsc) + base_ns. All vCPUs get the same function, so their clocks
- * cannot disagree and the guest may skip its monotonicity check (PVCLOCK_TSC_STABLE_BIT). Nothing has
- * to be refreshed: the host's NTP adjustments do not reach the guest, which runs its own.
+ * kvm-clock of a VM is one line through one pair (host TSC, ns), taken when the VM is made or its clock
+ * is set. As long as the host keeps its own time by the TSC, the pair stays: all vCPUs' pages and
+ * KVM_GET_CLOCK are computed from it, so that no two of them ever disagree and time cannot step
+ * back. Both the pair's slope and the host's CLOCK_MONOTONIC_RAW are the same tsc_khz.
  *
- * Where it is not, each vCPU gets a fresh pair (TSC, CLOCK_BOOTTIME) whenever it changes host CPU and
- * at least every HV_CLOCK_REFRESH_NS; the guest keeps the clock from going back.
+ * On a host whose clocksource is something else, the pair is taken anew (from CLOCK_BOOTTIME) whenever
+ * a page is written: when a vCPU changes its host CPU and every HV_CLOCK_REFRESH_NS. Guests are not
+ * told that the TSC is stable; they then keep time monotonic themselves.
+ *
+ * Locks: vm->clock_lock (innermost) protects the pair and the TSC bookkeeping.
  */
+#include <linux/clocksource.h>
 #include <linux/math64.h>
-#include <linux/mm.h>
+#include <linux/pvclock_gtod.h>
+#include <linux/time64.h>
+#include <linux/timekeeper_internal.h>
 #include <linux/timekeeping.h>
-#include <asm/kvm_para.h>
+#include <linux/workqueue.h>
 #include <asm/msr.h>
-#include <asm/pvclock-abi.h>
 #include <asm/tsc.h>
 
+#include "../irq/irq.h"
+#include "clock_defs.h"
 #include "x86.h"
 
-#define HV_TSC_SYNC_NS		NSEC_PER_SEC	/* writes this close together mean one TSC */
 #define HV_CLOCK_REFRESH_NS	(300 * NSEC_PER_MSEC)
 
-static bool hv_tsc_reliable __ro_after_init;
+/* The host's clocksource is the TSC. Written from the timekeeper's notifier. */
+static bool hv_host_on_tsc;
 
-/* A rate as pvclock wants it: ns = ((tsc << shift) * mul) >> 32, shift may be negative. */
+/* ---- ns and cycles ---------------------------------------------------------------------------------- */
+
 struct hv_scale {
 	u32 mul;
 	s8 shift;
 };
 
+/* ns = (cycles << shift) * mul >> 32, with cycles << shift counting at 1 to 2 GHz. */
 static struct hv_scale hv_scale_of(u32 khz)
 {
+	u64 hz = (u64)max(khz, 1U) * 1000;
 	struct hv_scale s = {};
-	u64 hz = (u64)khz * 1000;
 
-	while (hz > 2 * (u64)NSEC_PER_SEC) {
+	for (; hz > 2ULL * NSEC_PER_SEC; s.shift--)
 		hz >>= 1;
-		s.shift--;
-	}
-	while (hz <= NSEC_PER_SEC) {
+	for (; hz <= NSEC_PER_SEC; s.shift++)
 		hz <<= 1;
-		s.shift++;
-	}
 	s.mul = div64_u64((u64)NSEC_PER_SEC << 32, hz);
 	return s;
 }
 
-static u64 hv_scale_apply(const struct hv_scale *s, u64 tsc)
+static u64 hv_scale_cycles(struct hv_scale s, u64 cycles)
 {
-	tsc = s->shift < 0 ? tsc >> -s->shift : tsc << s->shift;
-	return mul_u64_u32_shr(tsc, s->mul, 32);
+	if (s.shift < 0)
+		cycles >>= -s.shift;
+	else
+		cycles <<= s.shift;
+	return mul_u64_u32_shr(cycles, s.mul, 32);
 }
 
-/* ---- kvm-clock ------------------------------------------------------------------------------------ */
-
-/* clock_lock held. */
-static u64 hv_clock_at(const struct hv_vm *vm, u64 host_tsc)
+static u64 hv_ns_to_cycles(u64 ns, u32 khz)
 {
-	struct hv_scale s;
-
-	if (!hv_tsc_reliable)
-		return ktime_get_boottime_ns() + vm->kvmclock_offset;
-	s = hv_scale_of(vm->default_tsc_khz);
-	/* Another CPU may have read its TSC just before the base was set. */
-	if ((s64)(host_tsc - vm->clock_base_tsc) < 0)
-		return vm->clock_base_ns;
-	return hv_scale_apply(&s, host_tsc - vm->clock_base_tsc) + vm->clock_base_ns;
+	return mul_u64_u64_div_u64(ns, khz, 1000000);
 }
 
-/* clock_lock held: from now on the clock shows @ns. */
-static void hv_clock_rebase(struct hv_vm *vm, u64 ns)
+/* ---- the VM's clock ----------------------------------------------------------------------------------- */
+
+/* vm->clock_lock held: move the pair to now. */
+static void hv_pair_take(struct hv_vm *vm)
 {
 	vm->clock_base_tsc = rdtsc_ordered();
-	vm->clock_base_ns = ns;
-	vm->kvmclock_offset = ns - ktime_get_boottime_ns();
+	vm->clock_base_ns = ktime_get_boottime_ns() + vm->kvmclock_offset;
 }
 
-u64 hv_clock_get(struct hv_vm *vm)
+/* vm->clock_lock held. */
+static u64 hv_pair_read(struct hv_vm *vm, u64 tsc)
+{
+	/* The host's TSC began again (suspend): go on from the time that has passed since. */
+	if (!READ_ONCE(hv_host_on_tsc) || tsc < vm->clock_base_tsc) {
+		hv_pair_take(vm);
+		return vm->clock_base_ns;
+	}
+	return vm->clock_base_ns + hv_scale_cycles(hv_scale_of(tsc_khz), tsc - vm->clock_base_tsc);
+}
+
+static u64 hv_clock_read(struct hv_vm *vm, u64 *tsc)
 {
 	unsigned long flags;
 	u64 ns;
 
 	spin_lock_irqsave(&vm->clock_lock, flags);
-	ns = hv_clock_at(vm, rdtsc_ordered());
+	*tsc = rdtsc_ordered();
+	ns = hv_pair_read(vm, *tsc);
 	spin_unlock_irqrestore(&vm->clock_lock, flags);
 	return ns;
 }
 
+u64 hv_clock_get(struct hv_vm *vm)
+{
+	u64 tsc;
+
+	return hv_clock_read(vm, &tsc);
+}
+
+/* Do all vCPUs' TSCs read the same? Only then may a guest take one CPU's page for all. */
+static bool hv_tsc_in_step(struct hv_vm *vm)
+{
+	struct hv_vcpu *vcpu;
+	unsigned long i;
+	u64 offset = 0;
+
+	hv_for_each_vcpu(vm, vcpu, i) {
+		if (!i)
+			offset = READ_ONCE(vcpu->pv.tsc_offset);
+		else if (READ_ONCE(vcpu->pv.tsc_offset) != offset)
+			return false;
+	}
+	return true;
+}
+
+static bool hv_clock_stable(struct hv_vm *vm)
+{
+	return READ_ONCE(hv_host_on_tsc) && hv_tsc_in_step(vm);
+}
+
+/* All pages are stale. */
+static void hv_clock_request_all(struct hv_vm *vm)
+{
+	struct hv_vcpu *vcpu;
+	unsigned long i;
+
+	if (!READ_ONCE(vm->online_vcpus))
+		return;
+	hv_for_each_vcpu(vm, vcpu, i)
+		if (READ_ONCE(vcpu->pv.msr_system_time) & HV_PV_TIME_ENABLED)
+			hv_request_kick(vcpu, HV_REQ_CLOCK);
+}
+
 void hv_clock_get_ioctl(struct hv_vm *vm, struct kvm_clock_data *data)
 {
-	unsigned long flags;
-
 	memset(data, 0, sizeof(*data));
-	spin_lock_irqsave(&vm->clock_lock, flags);
-	data->host_tsc = rdtsc_ordered();
-	data->clock = hv_clock_at(vm, data->host_tsc);
-	data->realtime = ktime_get_real_ns();
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
-	if (hv_tsc_reliable) {
-		data->flags = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
-	} else {
+	data->clock = hv_clock_read(vm, &data->host_tsc);
+	if (!READ_ONCE(hv_host_on_tsc)) {
 		data->host_tsc = 0;
-		data->realtime = 0;
+		return;
 	}
+	data->realtime = ktime_get_real_ns();
+	data->flags = KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
+	if (hv_tsc_in_step(vm))
+		data->flags |= KVM_CLOCK_TSC_STABLE;
 }
 
 int hv_clock_set_ioctl(struct hv_vm *vm, const struct kvm_clock_data *data)
 {
-	u64 ns = data->clock;
-	struct hv_vcpu *vcpu;
-	unsigned long flags, i;
-	u64 now;
+	u64 clock = data->clock, now = ktime_get_real_ns();
+	unsigned long flags;
 
 	if (data->flags & ~(KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC))
 		return -EINVAL;
-	if (data->flags & KVM_CLOCK_REALTIME) {
-		/* The guest was away for as long as real time went on. */
-		now = ktime_get_real_ns();
-		if (now > data->realtime)
-			ns += now - data->realtime;
-	}
+	/* The time that passed while the VM was on its way; never backwards. */
+	if ((data->flags & KVM_CLOCK_REALTIME) && now > data->realtime)
+		clock += now - data->realtime;
 	spin_lock_irqsave(&vm->clock_lock, flags);
-	hv_clock_rebase(vm, ns);
+	vm->kvmclock_offset = clock - ktime_get_boottime_ns();
+	hv_pair_take(vm);
 	spin_unlock_irqrestore(&vm->clock_lock, flags);
-	hv_for_each_vcpu(vm, vcpu, i)
-		hv_request_kick(vcpu, HV_REQ_CLOCK);
+	hv_clock_request_all(vm);
 	return 0;
 }
 
-static void hv_clock_fill(struct hv_vcpu *vcpu, struct pvclock_vcpu_time_info *info)
-{
-	struct hv_scale s = hv_scale_of(vcpu->pv.tsc_khz);
-	struct hv_vm *vm = vcpu->vm;
-	unsigned long flags;
+/* ---- a vCPU's page ---------------------------------------------------------------------------------------- */
 
-	memset(info, 0, sizeof(*info));
-	info->tsc_to_system_mul = s.mul;
-	info->tsc_shift = s.shift;
+static void hv_clock_fill(struct hv_vcpu *vcpu, struct hv_pv_time *t)
+{
+	struct hv_vm *vm = vcpu->vm;
+	struct hv_scale scale;
+	unsigned long flags;
+	u64 tsc;
+
 	spin_lock_irqsave(&vm->clock_lock, flags);
-	if (hv_tsc_reliable) {
-		info->tsc_timestamp = vm->clock_base_tsc + vcpu->pv.tsc_offset;
-		info->system_time = vm->clock_base_ns;
-		if (vcpu->pv.tsc_offset == vm->cur_tsc_offset)
-			info->flags |= PVCLOCK_TSC_STABLE_BIT;
-	} else {
-		info->tsc_timestamp = rdtsc_ordered() + vcpu->pv.tsc_offset;
-		info->system_time = hv_clock_at(vm, 0);
-	}
+	tsc = rdtsc_ordered();
+	hv_pair_read(vm, tsc);		/* takes a new pair where the old one does not hold */
+	t->tsc_timestamp = vm->clock_base_tsc + vcpu->pv.tsc_offset;
+	t->system_time = vm->clock_base_ns;
 	spin_unlock_irqrestore(&vm->clock_lock, flags);
-	if (vcpu->pv.guest_stopped)
-		info->flags |= PVCLOCK_GUEST_STOPPED;
-	vcpu->pv.guest_stopped = false;
+	scale = hv_scale_of(tsc_khz);
+	t->tsc_to_system_mul = scale.mul;
+	t->tsc_shift = scale.shift;
 }
 
-/*
- * The guest reads version, data, version and takes the data if both are the same even number
- * (Documentation/virt/kvm/x86/msr.rst). Stores of one CPU become visible in order on x86.
- */
 int hv_clock_update(struct hv_vcpu *vcpu)
 {
-	u64 gpa = vcpu->pv.msr_system_time & ~1ULL;
-	struct pvclock_vcpu_time_info info;
+	u64 gpa = vcpu->pv.msr_system_time & ~HV_PV_TIME_ENABLED;
 	struct hv_vm *vm = vcpu->vm;
-	u32 version;
+	struct hv_pv_time t;
+	u8 flags;
 
-	if (!(vcpu->pv.msr_system_time & 1))
+	if (!(vcpu->pv.msr_system_time & HV_PV_TIME_ENABLED))
 		return 0;
-	hv_clock_fill(vcpu, &info);
-	version = (vcpu->pv.clock_version | 1) + 2;
-	if (hv_guest_write(vm, gpa, &version, sizeof(version)))
+	if (hv_guest_read(vm, gpa, &t, sizeof(t)))
 		return -EFAULT;
-	info.version = version;
+	/* The guest clears this one when it has seen it. */
+	flags = t.flags & HV_PV_TIME_GUEST_STOPPED;
+	if (vcpu->pv.guest_stopped)
+		flags |= HV_PV_TIME_GUEST_STOPPED;
+	if (hv_clock_stable(vm))
+		flags |= HV_PV_TIME_TSC_STABLE;
+
+	t.version = (t.version + 1) | 1;
+	if (hv_guest_write(vm, gpa, &t.version, sizeof(t.version)))
+		return -EFAULT;
+	/* Readers must see the odd version before any of the new data, and the even one after. */
 	smp_wmb();
-	if (hv_guest_write(vm, gpa, &info, sizeof(info)))
+	hv_clock_fill(vcpu, &t);
+	t.flags = flags;
+	t.pad = 0;
+	memset(t.pad2, 0, sizeof(t.pad2));
+	if (hv_guest_write(vm, gpa, &t, sizeof(t)))
 		return -EFAULT;
 	smp_wmb();
-	vcpu->pv.clock_version = ++version;
+	t.version++;
+	if (hv_guest_write(vm, gpa, &t.version, sizeof(t.version)))
+		return -EFAULT;
+	vcpu->pv.guest_stopped = false;
 	vcpu->pv.clock_written_ns = ktime_get_boottime_ns();
-	return hv_guest_write(vm, gpa, &version, sizeof(version));
+	return 0;
+}
+
+bool hv_clock_stale(const struct hv_vcpu *vcpu)
+{
+	return !READ_ONCE(hv_host_on_tsc) && (vcpu->pv.msr_system_time & HV_PV_TIME_ENABLED) &&
+	       ktime_get_boottime_ns() - vcpu->pv.clock_written_ns > HV_CLOCK_REFRESH_NS;
 }
 
 int hv_clock_set_msr(struct hv_vcpu *vcpu, u64 value)
 {
-	vcpu->pv.msr_system_time = value;
-	hv_request(vcpu, HV_REQ_CLOCK);
+	WRITE_ONCE(vcpu->pv.msr_system_time, value);
+	if (value & HV_PV_TIME_ENABLED)
+		hv_request(vcpu, HV_REQ_CLOCK);
 	return 0;
 }
 
 int hv_clock_set_wall(struct hv_vcpu *vcpu, u64 value)
 {
-	struct pvclock_wall_clock wall = {};
 	struct hv_vm *vm = vcpu->vm;
-	u64 boot;
-	u32 version;
+	struct hv_pv_wall wall;
+	u64 ns;
+	u32 rest;
 
 	vm->msr_wall_clock = value;
 	if (!value)
 		return 0;
-	if (hv_guest_read(vm, value, &version, sizeof(version)))
-		return 0;	/* as the CPU would: a write to nowhere */
-	version = (version | 1) + 2;
-	if (hv_guest_write(vm, value, &version, sizeof(version)))
+	if (hv_guest_read(vm, value, &wall.version, sizeof(wall.version)))
+		return 0;	/* nowhere to write it: the guest's own fault */
+	wall.version = (wall.version + 1) | 1;
+	if (hv_guest_write(vm, value, &wall.version, sizeof(wall.version)))
 		return 0;
-	/* What the wall clock showed when kvm-clock was zero. */
-	boot = ktime_get_real_ns() - hv_clock_get(vm);
-	wall.version = version;
-	wall.sec = div_u64_rem(boot, NSEC_PER_SEC, &wall.nsec);
-	hv_guest_write(vm, value, &wall, sizeof(wall));
-	version++;
-	hv_guest_write(vm, value, &version, sizeof(version));
+	smp_wmb();
+	/* The time of day when kvm-clock was 0; the guest adds its kvm-clock. */
+	ns = ktime_get_real_ns() - hv_clock_get(vm);
+	wall.sec = div_u64_rem(ns, NSEC_PER_SEC, &rest);
+	wall.nsec = rest;
+	if (hv_guest_write(vm, value, &wall, sizeof(wall)))
+		return 0;
+	smp_wmb();
+	wall.version++;
+	hv_guest_write(vm, value, &wall.version, sizeof(wall.version));
 	return 0;
 }
 
-/* ---- the TSC ------------------------------------------------------------------------------------------ */
+/* ---- the TSC ------------------------------------------------------------------------------------------------ */
 
 u64 hv_tsc_read(struct hv_vcpu *vcpu)
 {
@@ -223,70 +281,89 @@ u64 hv_tsc_read(struct hv_vcpu *vcpu)
 
 void hv_tsc_set_offset(struct hv_vcpu *vcpu, u64 offset)
 {
-	vcpu->pv.tsc_offset = offset;
+	if (vcpu->pv.tsc_offset == offset)
+		return;
+	WRITE_ONCE(vcpu->pv.tsc_offset, offset);
 	hv_ops.update(vcpu);
-	hv_request(vcpu, HV_REQ_CLOCK);
+	if (vcpu->lapic)
+		hv_lapic_timer_restart(vcpu);
+	hv_clock_request_all(vcpu->vm);
 }
 
 /*
- * Firmware and user space write the same value to the TSC of one vCPU after the other; what they mean
- * is one TSC. A write close to what the last one would show by now takes over its offset.
+ * Which offset a TSC written by user space gets. vCPUs' TSCs are written one after the other, at
+ * creation, by reset code and by migration: values that would be less than a second apart if they were
+ * written at once are meant to be the same clock, and 0 is always meant as "now begins".
  */
-void hv_tsc_write(struct hv_vcpu *vcpu, u64 value, bool host)
+static u64 hv_tsc_sync(struct hv_vcpu *vcpu, u64 value, bool user)
 {
 	struct hv_vm *vm = vcpu->vm;
+	u32 khz = vcpu->pv.tsc_khz;
+	u64 second = (u64)khz * 1000, now_ns, now, expected, offset;
 	unsigned long flags;
-	u64 now_ns, tsc, elapsed, offset, expected;
-	s64 error;
+	bool same = false;
 
 	spin_lock_irqsave(&vm->clock_lock, flags);
-	tsc = rdtsc_ordered();
+	now = rdtsc_ordered();
 	now_ns = ktime_get_boottime_ns();
-	offset = value - tsc;
-	elapsed = now_ns - vm->last_tsc_ns;
-	expected = vm->last_tsc_write + mul_u64_u64_div_u64(elapsed, vcpu->pv.tsc_khz, 1000000);
-	error = value - expected;
-	if (vm->tsc_written && vcpu->pv.tsc_khz &&
-	    ((host && !value) || abs(error) < (s64)vcpu->pv.tsc_khz * 1000))
+	if (!value) {
+		same = true;
+	} else if (vm->user_set_tsc) {
+		expected = vm->last_tsc_write + hv_ns_to_cycles(now_ns - vm->last_tsc_ns, khz);
+		same = value < expected + second && value + second > expected;
+	}
+	if (user)
+		vm->user_set_tsc = true;
+	if (same && vm->last_tsc_khz == khz) {
 		offset = vm->cur_tsc_offset;
-	vm->tsc_written = true;
-	vm->last_tsc_write = tsc + offset;
+	} else {
+		offset = value - now;
+		vm->cur_tsc_offset = offset;
+	}
+	vm->last_tsc_khz = khz;
 	vm->last_tsc_ns = now_ns;
-	vm->cur_tsc_offset = offset;
+	vm->last_tsc_write = value;
 	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	return offset;
+}
+
+void hv_tsc_write(struct hv_vcpu *vcpu, u64 value, bool host)
+{
+	u64 offset;
+
+	if (host) {
+		hv_tsc_set_offset(vcpu, hv_tsc_sync(vcpu, value, true));
+		return;
+	}
+	/* A guest's write moves its TSC_ADJUST along (SDM vol. 3, 17.17.3). */
+	offset = value - rdtsc();
+	vcpu->msrs.ia32_tsc_adjust += offset - vcpu->pv.tsc_offset;
 	hv_tsc_set_offset(vcpu, offset);
 }
 
-/* Without TSC scaling the guest's TSC runs at the host's rate, give or take what nobody notices. */
 int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz)
 {
-	u32 tolerance = div_u64((u64)tsc_khz * 250, 1000000);
+	u32 tolerance = tsc_khz / 4000;		/* 250 ppm: what clocks differ by anyway */
 
 	if (!khz)
 		khz = tsc_khz;
+	/* The TSC cannot be scaled here. */
 	if (khz > tsc_khz + tolerance || khz < tsc_khz - tolerance)
 		return -EINVAL;
 	vcpu->pv.tsc_khz = khz;
-	hv_request(vcpu, HV_REQ_CLOCK);
 	return 0;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------ */
-
 void hv_clock_vcpu_load(struct hv_vcpu *vcpu, int cpu)
 {
-	if (boot_cpu_has(X86_FEATURE_RDTSCP))
-		rdmsrl(MSR_TSC_AUX, vcpu->fpu.host_tsc_aux);
-	if (!hv_tsc_reliable && (vcpu->pv.msr_system_time & 1))
+	if (!READ_ONCE(hv_host_on_tsc) && (vcpu->pv.msr_system_time & HV_PV_TIME_ENABLED))
 		hv_request(vcpu, HV_REQ_CLOCK);
+	/* Timers expire where they were started: let it be the CPU that the vCPU runs on. */
+	if (vcpu->lapic)
+		hv_lapic_timer_restart(vcpu);
 }
 
-/* Called at each KVM_RUN and after host interrupts: the unreliable kind must not grow old. */
-bool hv_clock_stale(const struct hv_vcpu *vcpu)
-{
-	return !hv_tsc_reliable && (vcpu->pv.msr_system_time & 1) &&
-	       ktime_get_boottime_ns() - vcpu->pv.clock_written_ns > HV_CLOCK_REFRESH_NS;
-}
+/* ---- life --------------------------------------------------------------------------------------------------------- */
 
 void hv_clock_vm_init(struct hv_vm *vm)
 {
@@ -294,23 +371,55 @@ void hv_clock_vm_init(struct hv_vm *vm)
 
 	vm->default_tsc_khz = tsc_khz;
 	spin_lock_irqsave(&vm->clock_lock, flags);
-	hv_clock_rebase(vm, 0);
+	vm->kvmclock_offset = -ktime_get_boottime_ns();
+	hv_pair_take(vm);
 	spin_unlock_irqrestore(&vm->clock_lock, flags);
 }
 
 void hv_clock_vcpu_init(struct hv_vcpu *vcpu)
 {
 	vcpu->pv.tsc_khz = vcpu->vm->default_tsc_khz;
-	hv_tsc_write(vcpu, 0, true);
+	vcpu->pv.tsc_offset = hv_tsc_sync(vcpu, 0, false);
+	hv_ops.update(vcpu);
 }
+
+/* Guests must hear at once that a page they took for stable is not. */
+static void hv_gtod_work_fn(struct work_struct *work)
+{
+	struct hv_vm *vm;
+
+	mutex_lock(&hv_lock);
+	list_for_each_entry(vm, &hv_vms, list)
+		hv_clock_request_all(vm);
+	mutex_unlock(&hv_lock);
+}
+
+static DECLARE_WORK(hv_gtod_work, hv_gtod_work_fn);
+
+/* The timekeeper was updated: hard interrupt context, its lock held. */
+static int hv_gtod_notify(struct notifier_block *nb, unsigned long was_set, void *data)
+{
+	const struct timekeeper *tk = data;
+	bool on_tsc = tk->tkr_mono.clock->vdso_clock_mode == VDSO_CLOCKMODE_TSC;
+
+	if (on_tsc != hv_host_on_tsc) {
+		WRITE_ONCE(hv_host_on_tsc, on_tsc);
+		queue_work(system_long_wq, &hv_gtod_work);
+	}
+	return 0;
+}
+
+static struct notifier_block hv_gtod_notifier = {
+	.notifier_call = hv_gtod_notify,
+};
 
 int hv_clock_init(void)
 {
-	hv_tsc_reliable = boot_cpu_has(X86_FEATURE_CONSTANT_TSC) &&
-			  boot_cpu_has(X86_FEATURE_NONSTOP_TSC) && !check_tsc_unstable();
-	return 0;
+	return pvclock_gtod_register_notifier(&hv_gtod_notifier);
 }
 
 void hv_clock_exit(void)
 {
+	pvclock_gtod_unregister_notifier(&hv_gtod_notifier);
+	cancel_work_sync(&hv_gtod_work);
 }

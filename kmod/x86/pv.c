@@ -9,39 +9,64 @@
 #include "../trace.h"
 #include "x86.h"
 
-/* KVM_HC_KICK_CPU: wake the vCPU with APIC id @apic_id from HLT, whatever its interrupt flag. */
-static void hv_hc_kick(struct hv_vcpu *vcpu, u32 apic_id)
+/*
+ * KVM_HC_SEND_IPI: one interrupt to up to 128 vCPUs, @low and @high being a bit map of APIC ids from
+ * @first on. Returns how many took it.
+ */
+static u64 hv_hc_send_ipi(struct hv_vcpu *vcpu, u64 low, u64 high, u32 first, u32 icr, bool mode64)
 {
-	struct hv_vcpu *other;
-	unsigned long i;
+	struct hv_apic_irq irq = {
+		.vector = icr & 0xff,
+		.mode = icr >> 8 & 7,
+		.assert = true,
+		.dest32 = true,
+	};
+	unsigned int word_bits = mode64 ? 64 : 32, word, bit;
+	unsigned long maps[2] = { low, high };
+	u64 taken = 0;
 
-	hv_for_each_vcpu(vcpu->vm, other, i) {
-		if (other->lapic && hv_apic_id(other->lapic) == apic_id) {
-			hv_request_kick(other, HV_REQ_UNBLOCK);
-			return;
+	if (!vcpu->lapic || icr >> HV_APIC_ICR_SHORTHAND_SHIFT & 3)
+		return -KVM_EINVAL;
+	if (irq.mode != HV_APIC_NMI && (irq.mode != HV_APIC_FIXED || irq.vector < 16))
+		return -KVM_EINVAL;
+	for (word = 0; word < 2; word++) {
+		for_each_set_bit(bit, &maps[word], word_bits) {
+			irq.dest = first + word * word_bits + bit;
+			if (irq.dest < first)
+				return taken;
+			if (hv_apic_deliver(vcpu->vm, vcpu->lapic, &irq) > 0)
+				taken++;
 		}
 	}
+	return taken;
 }
 
 u64 hv_hypercall(struct hv_vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, bool mode64)
 {
-	u64 ret = -KVM_ENOSYS;
+	u64 ret;
 
 	if (!mode64) {
 		nr = (u32)nr;
+		a0 = (u32)a0;
 		a1 = (u32)a1;
-	}
-	hv_regs_need(vcpu, HV_REGS_CODE);
-	if (vcpu->regs.seg[HV_SS].dpl) {
-		ret = -KVM_EPERM;
-	} else if (nr == KVM_HC_VAPIC_POLL_IRQ) {
-		ret = 0;
-	} else if (nr == KVM_HC_KICK_CPU &&
-		   (vcpu->cpuid->kvm_features & BIT(KVM_FEATURE_PV_UNHALT))) {
-		hv_hc_kick(vcpu, a1);
-		ret = 0;
+		a2 = (u32)a2;
+		a3 = (u32)a3;
 	}
 	trace_hv_hypercall(vcpu->id, nr, a0, a1, a2, a3);
+	hv_regs_need(vcpu, HV_REGS_CODE);
+	if (vcpu->regs.seg[HV_SS].dpl)
+		return -KVM_EPERM;
+	switch (nr) {
+	case KVM_HC_VAPIC_POLL_IRQ:
+		ret = 0;
+		break;
+	case KVM_HC_SEND_IPI:
+		ret = hv_hc_send_ipi(vcpu, a0, a1, a2, a3, mode64);
+		break;
+	default:
+		ret = -KVM_ENOSYS;
+		break;
+	}
 	return ret;
 }
 
@@ -79,7 +104,9 @@ void hv_steal_update(struct hv_vcpu *vcpu)
 			   sizeof(st.version)))
 		return;
 	smp_wmb();
-	st.steal += delay - vcpu->pv.last_steal;
+	/* Less than last time: another thread runs the vCPU now. */
+	if (delay > vcpu->pv.last_steal)
+		st.steal += delay - vcpu->pv.last_steal;
 	st.preempted = 0;
 	vcpu->pv.last_steal = delay;
 	hv_guest_write(vm, gpa, &st, sizeof(st));
