@@ -98,21 +98,22 @@ int emul_linear(struct hv_emul *e, unsigned int seg, u64 off, unsigned int len, 
 		u64 *la)
 {
 	const struct hv_emul_seg *s = &e->seg[seg];
+	bool ok;
 
 	if (e->mode == HV_INSN_64) {
 		*la = seg >= HV_SEG_FS ? s->base + off : off;
 		/* The last byte can only differ from the first in another page. */
-		if (!is_canonical(e, *la) ||
-		    (((*la ^ (*la + len - 1)) >> 12) && !is_canonical(e, *la + len - 1)))
-			return segment_fault(e, seg);
+		ok = is_canonical(e, *la) &&
+		     (!((*la ^ (*la + len - 1)) >> 12) || is_canonical(e, *la + len - 1));
 	} else {
 		off = (u32)off;
-		if (!segment_allows(e, s, write) || !within_limit(e, s, off, len))
-			return segment_fault(e, seg);
 		*la = (u32)(s->base + off);
+		ok = segment_allows(e, s, write) && within_limit(e, s, off, len);
 	}
 	if (e->must_align && (*la & (len - 1)))
 		return hv_emul_raise_code(e, HV_EXC_GP, 0);
+	if (!ok)
+		return segment_fault(e, seg);
 	if (alignment_is_checked(e, *la, len))
 		return hv_emul_raise_code(e, HV_EXC_AC, 0);
 	return HV_EMUL_OK;

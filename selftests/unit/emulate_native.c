@@ -91,15 +91,16 @@ static void enter(ucontext_t *uc)
 	phase = RUN;
 }
 
-static void leave(ucontext_t *uc, const siginfo_t *si)
+static void leave(ucontext_t *uc)
 {
 	greg_t *r = uc->uc_mcontext.gregs;
 	u8 *fp = (u8 *)uc->uc_mcontext.fpregs;
 	unsigned int i;
 
-	(void)si;
 	for (i = 0; i < 16; i++)
-		state->gpr[i] = r[reg_index[i]];
+		/* The kernel leaks bits 63:32 of its own RSP to 32-bit code on a 16-bit stack. */
+		state->gpr[i] = state->cs == NATIVE_CS64 ? (u64)r[reg_index[i]] :
+				(u32)r[reg_index[i]];
 	state->rip = r[REG_RIP];
 	state->rflags = r[REG_EFL] & ~(FL_TF | FL_RF);
 	state->vector = r[REG_TRAPNO];
@@ -119,7 +120,7 @@ static void handler(int sig, siginfo_t *si, void *context)
 	if (phase == ENTER) {
 		enter(context);
 	} else if (phase == RUN) {
-		leave(context, si);
+		leave(context);
 	} else {
 		fprintf(stderr, "unexpected signal %d\n", sig);
 		signal(sig, SIG_DFL);
