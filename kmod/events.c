@@ -11,6 +11,7 @@
 #include "events.h"
 #include "hv.h"
 #include "irq/irq.h"
+#include "irq/lapic.h"
 #include "trace.h"
 #include "x86/x86.h"
 
@@ -156,21 +157,35 @@ static void hv_inject_exception(struct hv_vcpu *vcpu)
 	hv_call(inject)(vcpu);
 }
 
+/* An interrupt of user space's controller (KVM_INTERRUPT): an 8259 of its own, or everything. */
+static bool hv_user_irq_waiting(const struct hv_vcpu *vcpu)
+{
+	return vcpu->events.user_irq >= 0 && (!vcpu->lapic || hv_lapic_takes_pic(vcpu->lapic));
+}
+
+bool hv_user_irq_ready(struct hv_vcpu *vcpu)
+{
+	if (vcpu->vm->pic)
+		return true;
+	return (!vcpu->lapic || hv_lapic_takes_pic(vcpu->lapic)) && vcpu->events.user_irq < 0 &&
+	       !vcpu->events.interrupt.injected && hv_call(event_allowed)(vcpu, HV_EVENT_IRQ);
+}
+
 /* Returns the vector to inject from whatever interrupt controller the VM has, or -1. */
 static int hv_irq_take(struct hv_vcpu *vcpu)
 {
 	int vector;
 
-	if (vcpu->lapic)
-		return hv_irq_ack(vcpu);
+	if (!hv_user_irq_waiting(vcpu))
+		return vcpu->lapic ? hv_irq_ack(vcpu) : -1;
 	vector = vcpu->events.user_irq;
 	vcpu->events.user_irq = -1;
 	return vector;
 }
 
-static bool hv_irq_waiting(struct hv_vcpu *vcpu)
+bool hv_irq_waiting(struct hv_vcpu *vcpu)
 {
-	return vcpu->lapic ? hv_irq_pending(vcpu) >= 0 : vcpu->events.user_irq >= 0;
+	return hv_user_irq_waiting(vcpu) || (vcpu->lapic && hv_irq_pending(vcpu) >= 0);
 }
 
 static bool hv_inject_irq(struct hv_vcpu *vcpu)
@@ -221,7 +236,7 @@ void hv_events_inject(struct hv_vcpu *vcpu)
 			hv_inject_irq(vcpu);
 		if (hv_irq_waiting(vcpu))
 			hv_call(event_window)(vcpu, HV_EVENT_IRQ);
-	} else if (!vcpu->lapic && READ_ONCE(vcpu->run->request_interrupt_window)) {
+	} else if (!vcpu->vm->pic && READ_ONCE(vcpu->run->request_interrupt_window)) {
 		hv_call(event_window)(vcpu, HV_EVENT_IRQ);
 	}
 

@@ -9,6 +9,10 @@ struct hv_vcpu;
 void hv_events_inject(struct hv_vcpu *vcpu);
 /* HV_REQ_NMI: take over what other threads queued. */
 void hv_take_nmis(struct hv_vcpu *vcpu);
+/* Is there an interrupt to deliver, apart from whether the guest can take one now? */
+bool hv_irq_waiting(struct hv_vcpu *vcpu);
+/* May user space give the next KVM_INTERRUPT (kvm_run.ready_for_interrupt_injection)? */
+bool hv_user_irq_ready(struct hv_vcpu *vcpu);
 /* Let a pending exception's CR2 or DR6 become visible. */
 void hv_exception_payload_apply(struct hv_vcpu *vcpu);
 

@@ -71,6 +71,11 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		return HV_NEXT_USER;
 	}
+	if (hv_request_take(vcpu, HV_REQ_IOAPIC_EOI)) {
+		vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+		vcpu->run->eoi.vector = hv_lapic_eoi_vector(vcpu);
+		return HV_NEXT_USER;
+	}
 	if (hv_request_take(vcpu, HV_REQ_CLOCK) || hv_clock_stale(vcpu))
 		hv_clock_update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_STEAL))
@@ -179,9 +184,7 @@ bool hv_vcpu_runnable(struct hv_vcpu *vcpu)
 	if ((vcpu->events.nmi_pending || atomic_read(&vcpu->events.nmi_queued)) &&
 	    hv_call(event_allowed)(vcpu, HV_EVENT_NMI))
 		return true;
-	if (vcpu->lapic ? hv_irq_pending(vcpu) < 0 : vcpu->events.user_irq < 0)
-		return false;
-	return hv_call(event_allowed)(vcpu, HV_EVENT_IRQ);
+	return hv_irq_waiting(vcpu) && hv_call(event_allowed)(vcpu, HV_EVENT_IRQ);
 }
 
 static bool hv_poll(struct hv_vcpu *vcpu)
@@ -258,9 +261,8 @@ static int hv_thread_work(struct hv_vcpu *vcpu)
 
 static bool hv_user_wants_window(struct hv_vcpu *vcpu)
 {
-	return !vcpu->lapic && READ_ONCE(vcpu->run->request_interrupt_window) &&
-	       vcpu->events.user_irq < 0 && !vcpu->events.interrupt.injected &&
-	       hv_call(event_allowed)(vcpu, HV_EVENT_IRQ);
+	return !vcpu->vm->pic && READ_ONCE(vcpu->run->request_interrupt_window) &&
+	       hv_user_irq_ready(vcpu);
 }
 
 static int hv_run_loop(struct hv_vcpu *vcpu)
@@ -298,9 +300,7 @@ static void hv_fill_run(struct hv_vcpu *vcpu)
 	run->cr8 = vcpu->lapic ? hv_lapic_get_cr8(vcpu) : vcpu->user_cr8;
 	run->apic_base = vcpu->msrs.apic_base;
 	run->flags = 0;
-	run->ready_for_interrupt_injection = vcpu->lapic ? 1 :
-		vcpu->events.user_irq < 0 && !vcpu->events.interrupt.injected &&
-		hv_call(event_allowed)(vcpu, HV_EVENT_IRQ);
+	run->ready_for_interrupt_injection = hv_user_irq_ready(vcpu);
 }
 
 static int hv_run_checked(struct hv_vcpu *vcpu)

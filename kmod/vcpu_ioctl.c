@@ -274,8 +274,10 @@ static long hv_ioctl_interrupt(struct hv_vcpu *vcpu, void __user *argp)
 	HV_COPY_IN(struct kvm_interrupt, irq);
 	if (irq.irq > 255)
 		return -EINVAL;
-	if (hv_irqchip_in_kernel(vcpu->vm))
+	if (vcpu->vm->pic)
 		return -ENXIO;
+	if (vcpu->lapic && vcpu->events.user_irq >= 0)
+		return -EEXIST;
 	vcpu->events.user_irq = irq.irq;
 	hv_request(vcpu, HV_REQ_EVENT);
 	return 0;

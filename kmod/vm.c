@@ -64,6 +64,7 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 		return 1;
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+	case KVM_CAP_SPLIT_IRQCHIP:
 		return 1;
 	case KVM_CAP_COALESCED_MMIO:
 		return 2;	/* page of the vCPU mapping that holds the ring */
@@ -105,6 +106,9 @@ static int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		vm->triple_fault_event = cap->args[0];
 		r = 0;
+		break;
+	case KVM_CAP_SPLIT_IRQCHIP:
+		r = hv_irqchip_split(vm, cap->args[0]);
 		break;
 	case KVM_CAP_MAX_VCPU_ID:
 		if (!cap->args[0] || cap->args[0] > HV_MAX_VCPU_ID || vm->created_vcpus)
