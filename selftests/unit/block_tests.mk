@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+BLOCK_TEST_SRCS := $(wildcard virtio-backends/block/*.c virtio-backends/block/qcow2/*.c) \
+	virtio-backends/loop.c virtio-backends/util/err.c virtio-backends/util/log.c \
+	selftests/unit/block_util.c
+BLOCK_TEST_LIBS := -luring -lz -lzstd -lpthread
+
+UNIT_TESTS += qcow2_model_test
+qcow2_model_test_SRCS := selftests/unit/qcow2_model_test.c $(BLOCK_TEST_SRCS)
+qcow2_model_test_CFLAGS :=
+qcow2_model_test_LIBS := $(BLOCK_TEST_LIBS)
