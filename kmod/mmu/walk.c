@@ -193,7 +193,9 @@ static bool rights_allow(const struct hv_walk_env *env, const struct path *p, u3
 	return !(access & HV_WALK_WRITE) || write_allowed(env, p, access);
 }
 
-/* Set A in every entry used and D in the leaf of a write. The entries of a PAE PDPT have neither. */
+/*
+ * Set A in every entry used and D in the leaf of a write. The entries of a PAE PDPT have neither.
+ */
 static int set_accessed_dirty(const struct hv_walk_env *env, const struct geometry *g,
 			      struct path *p, u32 access)
 {

@@ -14,7 +14,7 @@
 #define HV_WALK_WRITE		0x01
 #define HV_WALK_FETCH		0x02
 #define HV_WALK_USER		0x04	/* made at CPL 3, and not implicitly by the CPU */
-#define HV_WALK_IMPLICIT	0x08	/* supervisor access of the CPU itself: AC does not lift SMAP */
+#define HV_WALK_IMPLICIT	0x08	/* by the CPU, as supervisor: AC does not lift SMAP */
 #define HV_WALK_PEEK		0x10	/* leave Accessed and Dirty alone */
 
 /* Page-fault error code (APM vol. 2, 8.4.2). */
@@ -89,7 +89,8 @@ struct hv_walk_result {
  *
  * Sets Accessed and Dirty like the CPU, after all checks have passed.
  *
- * Return: 0, HV_WALK_FAULT or -errno: from a callback, or -EAGAIN when the tables would not hold still.
+ * Return: 0, HV_WALK_FAULT or -errno: from a callback, or -EAGAIN when the tables would not hold
+ * still.
  */
 int hv_walk(const struct hv_walk_env *env, u64 la, u32 access, struct hv_walk_result *res);
 

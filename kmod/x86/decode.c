@@ -539,7 +539,10 @@ static int decode_modrm(struct hv_insn *insn, struct cursor *c)
 	insn->mod = insn->flags & HV_INSN_REGONLY ? 3 : insn->modrm >> 6;
 	insn->reg = ((insn->modrm >> 3) & 7) | (insn->rex & HV_REX_R ? 8 : 0);
 	insn->rm = (insn->modrm & 7) | (insn->rex & HV_REX_B ? 8 : 0);
-	/* Near CALL, near JMP and PUSH share their opcode with INC and DEC, which have no 64-bit default. */
+	/*
+	 * Near CALL, near JMP and PUSH share their opcode with INC and DEC, which have no 64-bit
+	 * default.
+	 */
 	if (insn->map == HV_MAP_ONE && insn->opcode == 0xff && insn->enc == HV_ENC_LEGACY &&
 	    insn->mode == HV_INSN_64 && insn->opsize == 4 &&
 	    (insn->reg & 7) >= 2 && (insn->reg & 1) == 0)

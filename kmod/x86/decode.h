@@ -63,7 +63,7 @@ enum hv_seg {
 #define HV_PFX_REPNE		0x04	/* F2 is the last of F2 and F3 */
 #define HV_PFX_OPSIZE		0x08
 #define HV_PFX_ADDRSIZE		0x10
-#define HV_PFX_SEG		0x20	/* hv_insn.seg comes from a prefix that counts in this mode */
+#define HV_PFX_SEG		0x20	/* hv_insn.seg is from a prefix that counts in this mode */
 
 /* hv_insn.rex; also holds the VEX, XOP and EVEX equivalents (not inverted) */
 #define HV_REX_B		0x01
@@ -81,7 +81,7 @@ enum hv_seg {
 /* hv_insn.flags: properties of the opcode, from the tables in decode.c */
 #define HV_INSN_MODRM		0x0001	/* has a ModRM byte */
 #define HV_INSN_IMM8		0x0002	/* one immediate byte */
-#define HV_INSN_IMM16		0x0004	/* a 16-bit immediate; after IMMZ: the selector of a far pointer */
+#define HV_INSN_IMM16		0x0004	/* 16 bits; after IMMZ: the selector of a far pointer */
 #define HV_INSN_IMMZ		0x0008	/* 16 or 32 bits by operand size */
 #define HV_INSN_IMMV		0x0010	/* 16, 32 or 64 bits by operand size */
 #define HV_INSN_MOFFS		0x0020	/* an absolute offset, as wide as an address */

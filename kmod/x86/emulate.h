@@ -34,7 +34,8 @@
  *
  * Permissions of ports (I/O bitmap, IOPL) are not checked: the CPU checks them before the exit.
  *
- * Manuals: AMD APM vol. 3; exceptions, segmentation and canonical addresses: vol. 2 chapters 4, 5, 8.
+ * Manuals: AMD APM vol. 3; exceptions, segmentation and canonical addresses: vol. 2 chapters 4, 5
+ * and 8.
  */
 #ifndef HV_X86_EMULATE_H
 #define HV_X86_EMULATE_H
@@ -65,7 +66,7 @@ enum hv_gpr {
 };
 
 /* Kinds of access (bits), passed to the read and probe callbacks. */
-#define HV_EMUL_ACC_WRITE	0x1	/* read: the same place is written next, check both rights */
+#define HV_EMUL_ACC_WRITE	0x1	/* read: the same place is written next */
 
 /*
  * Segment attributes as the VMCB packs them (APM vol. 2, 15.5.1): the descriptor's type, S, DPL, P
@@ -106,12 +107,12 @@ struct hv_emul;
  * HV_EMUL_UNHANDLEABLE or a negative errno. An access to a device must set e->touched_io, also
  * when it completed at once.
  *
- * @fetch:	read up to @len code bytes at @la with execute permission; *@got is the number of bytes
- *		read, at least one. It may stop early at the end of a page.
+ * @fetch:	read up to @len code bytes at @la with execute permission; *@got is the number read,
+ *		at least one. It may stop early at the end of a page.
  * @read:	read @len bytes; @access is HV_EMUL_ACC_*
  * @write:	write @len bytes
- * @cmpxchg:	replace @len (1 to 16) bytes when they still equal @old, atomically in RAM, as a plain
- *		write on a device; *@ok tells whether it did
+ * @cmpxchg:	replace @len (1 to 16) bytes when they still equal @old, atomically in RAM, as a
+ *		plain write on a device; *@ok tells whether it did
  * @probe:	check that @len bytes could be accessed, without doing it. Devices are fine.
  * @pio:	@count port accesses of @size bytes each. @in: fill @buf, HV_EMUL_IO when user space
  *		must be asked first. Out: write @buf, HV_EMUL_IO when queued.
@@ -149,7 +150,7 @@ struct hv_emul_ops {
  * @max_iterations: most iterations of a REP string instruction per step (0 means 1); an iteration
  *		that touched a device is always the last one
  * @code, @code_len: instruction bytes the CPU reported for @rip, when it did; else code_len 0
- * @pio_buf, @pio_buf_len: buffer for INS and OUTS, at least 4 bytes; REP INS and REP OUTS move up to
+ * @pio_buf, @pio_buf_len: buffer for INS and OUTS, at least 4 bytes; with REP they move up to
  *		this many bytes with one call of ops->pio. Must stay the same until HV_EMUL_IO
  *		has been resolved, as the number of elements depends on it.
  *
@@ -211,7 +212,10 @@ int hv_emul_step(struct hv_emul *e);
  */
 int hv_emul_decode(struct hv_emul *e);
 
-/** hv_emul_skip() - retire the instruction in e->insn without executing it; sets rip, rflags.RF, trap */
+/**
+ * hv_emul_skip() - retire the instruction in e->insn without executing it; sets rip, rflags.RF,
+ * trap
+ */
 void hv_emul_skip(struct hv_emul *e);
 
 /** hv_emul_mode() - width of the code segment, from EFER.LMA and the CS attributes */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Operands of the instruction emulator: registers, segmentation, memory, the stack.
- * Segmentation: APM vol. 2 chapter 4; canonical addresses: vol. 2, 5.3.1; alignment: vol. 2, 8.2.18.
+ * APM vol. 2: chapter 4 segmentation, 5.3.1 canonical addresses, 8.2.18 alignment.
  */
 #include <linux/errno.h>
 #include <linux/minmax.h>

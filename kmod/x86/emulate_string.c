@@ -44,8 +44,8 @@ static int dest_linear(struct hv_emul *e, unsigned int len, bool write, u64 *la)
 }
 
 /*
- * When both operands of MOVS or CMPS fault, CPUs differ on which fault is reported. MOVS looks at the
- * destination first: a device must not be read in vain.
+ * When both operands of MOVS or CMPS fault, CPUs differ on which fault is reported. MOVS looks at
+ * the destination first: a device must not be read in vain.
  */
 static int iterate_movs(struct hv_emul *e, unsigned int size)
 {

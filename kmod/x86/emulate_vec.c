@@ -13,7 +13,7 @@
 #define VEC_ALIGNED	0x04	/* #GP(0) unless naturally aligned */
 #define VEC_FULL	0x08	/* as wide as the vector */
 #define VEC_HIGH	0x10	/* the upper eight bytes of the register */
-#define VEC_MERGE	0x20	/* a load that keeps the rest of the register; VEX has three operands */
+#define VEC_MERGE	0x20	/* a load that keeps the rest; VEX has three operands */
 #define VEC_GPR		0x40	/* four bytes, or eight with REX.W */
 #define VEC_SCALAR	0x80	/* VEX.L is ignored */
 
@@ -46,9 +46,9 @@ static const struct vec_move vec_moves[] = {
 	{ HV_MAP_0F, HV_PP_NONE, 0x29, 0, VEC_STORE | VEC_FULL | VEC_ALIGNED },
 	{ HV_MAP_0F, HV_PP_66, 0x28, 0, VEC_LOAD | VEC_FULL | VEC_ALIGNED },		/* MOVAPD */
 	{ HV_MAP_0F, HV_PP_66, 0x29, 0, VEC_STORE | VEC_FULL | VEC_ALIGNED },
-	{ HV_MAP_0F, HV_PP_NONE, 0x2b, 0, VEC_STORE | VEC_FULL | VEC_ALIGNED },		/* MOVNTPS */
-	{ HV_MAP_0F, HV_PP_66, 0x2b, 0, VEC_STORE | VEC_FULL | VEC_ALIGNED },		/* MOVNTPD */
-	{ HV_MAP_0F, HV_PP_66, 0x6e, 0, VEC_LOAD | VEC_GPR },				/* MOVD, MOVQ */
+	{ HV_MAP_0F, HV_PP_NONE, 0x2b, 0, VEC_STORE | VEC_FULL | VEC_ALIGNED }, /* MOVNTPS */
+	{ HV_MAP_0F, HV_PP_66, 0x2b, 0, VEC_STORE | VEC_FULL | VEC_ALIGNED }, /* MOVNTPD */
+	{ HV_MAP_0F, HV_PP_66, 0x6e, 0, VEC_LOAD | VEC_GPR }, /* MOVD, MOVQ */
 	{ HV_MAP_0F, HV_PP_66, 0x7e, 0, VEC_STORE | VEC_GPR },
 	{ HV_MAP_0F, HV_PP_66, 0x6f, 0, VEC_LOAD | VEC_FULL | VEC_ALIGNED },		/* MOVDQA */
 	{ HV_MAP_0F, HV_PP_66, 0x7f, 0, VEC_STORE | VEC_FULL | VEC_ALIGNED },
@@ -56,9 +56,9 @@ static const struct vec_move vec_moves[] = {
 	{ HV_MAP_0F, HV_PP_F3, 0x7f, 0, VEC_STORE | VEC_FULL },
 	{ HV_MAP_0F, HV_PP_F3, 0x7e, 8, VEC_LOAD },					/* MOVQ */
 	{ HV_MAP_0F, HV_PP_66, 0xd6, 8, VEC_STORE },
-	{ HV_MAP_0F, HV_PP_66, 0xe7, 0, VEC_STORE | VEC_FULL | VEC_ALIGNED },		/* MOVNTDQ */
+	{ HV_MAP_0F, HV_PP_66, 0xe7, 0, VEC_STORE | VEC_FULL | VEC_ALIGNED }, /* MOVNTDQ */
 	{ HV_MAP_0F, HV_PP_F2, 0xf0, 0, VEC_LOAD | VEC_FULL },				/* LDDQU */
-	{ HV_MAP_0F38, HV_PP_66, 0x2a, 0, VEC_LOAD | VEC_FULL | VEC_ALIGNED },		/* MOVNTDQA */
+	{ HV_MAP_0F38, HV_PP_66, 0x2a, 0, VEC_LOAD | VEC_FULL | VEC_ALIGNED }, /* MOVNTDQA */
 };
 
 static const struct vec_move *find_move(const struct hv_insn *insn)

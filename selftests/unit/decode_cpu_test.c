@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Instruction lengths against the real CPU: an instruction of n bytes that ends at the end of a page
- * executes (or faults otherwise), but with only n - 1 bytes before an unmapped page its fetch
+ * Instruction lengths against the real CPU: an instruction of n bytes that ends at the end of a
+ * page executes (or faults otherwise), but with only n - 1 bytes before an unmapped page its fetch
  * faults there. What the decoder calls undefined must raise #UD.
  */
 #include <errno.h>
@@ -96,6 +96,7 @@ static void make_code(u8 *code, enum hv_insn_mode mode)
 	static const u8 prefixes[] = { 0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x65, 0x2e, 0x3e, 0x26, 0x36 };
 	unsigned int i, n = 0;
 	unsigned int kind = native_below(16);
+	u8 mod3 = mode == HV_INSN_64 ? 0 : 0xc0;	/* else C4, C5 and 62 are LES, LDS, BOUND */
 
 	for (i = 0; i < HV_INSN_MAX_LEN + 1; i++)
 		code[i] = native_random() >> 32;
@@ -109,13 +110,13 @@ static void make_code(u8 *code, enum hv_insn_mode mode)
 			code[n++] = native_below(2) ? 0x38 : 0x3a;
 	} else if (kind == 5) {
 		code[n++] = 0xc5;
-		code[n] |= mode == HV_INSN_64 ? 0 : 0xc0;
+		code[n] |= mod3;
 	} else if (kind == 6) {
 		code[n++] = 0xc4;
-		code[n] = (code[n] & 0xe0) | (1 + native_below(3)) | (mode == HV_INSN_64 ? 0 : 0xc0);
+		code[n] = (code[n] & 0xe0) | (1 + native_below(3)) | mod3;
 	} else if (kind == 7) {
 		code[n++] = 0x62;
-		code[n] = (code[n] & 0xf0) | (1 + native_below(3)) | (mode == HV_INSN_64 ? 0 : 0xc0);
+		code[n] = (code[n] & 0xf0) | (1 + native_below(3)) | mod3;
 		code[n + 1] |= 4;
 	}
 }
@@ -178,7 +179,9 @@ static bool test_lengths(const struct code_mode *m, unsigned int samples)
 	return !failures && checked > 1000;
 }
 
-/* With four prefixes the CPU may find the instruction too long (#GP) before it finds it undefined. */
+/*
+ * With four prefixes the CPU may find the instruction too long (#GP) before it finds it undefined.
+ */
 static bool may_be_gp(const u8 *code)
 {
 	unsigned int n = 0;

@@ -20,7 +20,9 @@
 		}									\
 	} while (0)
 
-/* Lengths: hex with spaces; a '.' stands where the instruction ends, bytes behind it are ignored. */
+/*
+ * Lengths: hex with spaces; a '.' stands where the instruction ends, bytes behind it are ignored.
+ */
 struct known {
 	enum hv_insn_mode mode;
 	const char *hex;
@@ -33,9 +35,9 @@ static const struct known known[] = {
 	{ HV_INSN_16, "66 67 0f a2 .", 0 }, { HV_INSN_64, "f3 2e 0f a2 .", 0 },
 	{ HV_INSN_64, "0f 32 .", 0 }, { HV_INSN_64, "0f 30 .", 0 },		/* RDMSR, WRMSR */
 	{ HV_INSN_64, "f4 .", 0 }, { HV_INSN_32, "66 f4 .", 0 },		/* HLT */
-	{ HV_INSN_64, "0f 01 d9 .", 0 }, { HV_INSN_64, "0f 01 c1 .", 0 },	/* VMMCALL, VMCALL */
+	{ HV_INSN_64, "0f 01 d9 .", 0 }, { HV_INSN_64, "0f 01 c1 .", 0 }, /* VMMCALL, VMCALL */
 	{ HV_INSN_64, "0f 01 d8 .", 0 }, { HV_INSN_64, "0f 01 dd .", 0 },	/* VMRUN, CLGI */
-	{ HV_INSN_64, "0f 01 df .", 0 }, { HV_INSN_64, "0f 01 de .", 0 },	/* INVLPGA, SKINIT */
+	{ HV_INSN_64, "0f 01 df .", 0 }, { HV_INSN_64, "0f 01 de .", 0 }, /* INVLPGA, SKINIT */
 	{ HV_INSN_64, "0f 08 .", 0 }, { HV_INSN_64, "0f 09 .", 0 },		/* INVD, WBINVD */
 	{ HV_INSN_64, "f3 0f 09 .", 0 },					/* WBNOINVD */
 	{ HV_INSN_64, "0f 01 d1 .", 0 }, { HV_INSN_64, "0f 01 d0 .", 0 },	/* XSETBV, XGETBV */
@@ -43,10 +45,10 @@ static const struct known known[] = {
 	{ HV_INSN_64, "0f 01 f9 .", 0 },					/* RDTSCP */
 	{ HV_INSN_64, "0f 01 c8 .", 0 }, { HV_INSN_64, "0f 01 c9 .", 0 },	/* MONITOR, MWAIT */
 	{ HV_INSN_64, "f3 90 .", 0 },						/* PAUSE */
-	{ HV_INSN_64, "0f 20 c0 .", 0 }, { HV_INSN_64, "44 0f 20 c0 .", 0 },	/* MOV r, CR0; CR8 */
+	{ HV_INSN_64, "0f 20 c0 .", 0 }, { HV_INSN_64, "44 0f 20 c0 .", 0 }, /* MOV r, CR0; CR8 */
 	{ HV_INSN_64, "0f 22 1c .", 0 }, { HV_INSN_32, "0f 22 25 .", 0 },	/* MOD is ignored */
 	{ HV_INSN_64, "0f 23 f8 .", 0 }, { HV_INSN_16, "0f 21 3d .", 0 },	/* MOV DR */
-	{ HV_INSN_32, "f0 0f 20 c0 .", 0 },					/* MOV r, CR8 on AMD */
+	{ HV_INSN_32, "f0 0f 20 c0 .", 0 }, /* MOV r, CR8 on AMD */
 	{ HV_INSN_64, "0f 06 .", 0 },						/* CLTS */
 	{ HV_INSN_16, "0f 01 f0 .", 0 }, { HV_INSN_16, "0f 01 36 34 12 .", 0 },	/* LMSW */
 	{ HV_INSN_64, "0f 01 3c 25 00 10 00 00 .", 0 },				/* INVLPG */
@@ -88,9 +90,13 @@ static const struct known known[] = {
 	{ HV_INSN_64, "66 c5 f8 77", -EINVAL }, { HV_INSN_64, "48 c5 f8 77", -EINVAL },
 	{ HV_INSN_64, "c4 e0 78 10", -EINVAL },
 	/* Undefined. */
-	{ HV_INSN_64, "06", -EINVAL }, { HV_INSN_64, "0f 04", -EINVAL }, { HV_INSN_64, "0f 0a", -EINVAL },
+	{ HV_INSN_64, "06", -EINVAL },
+	{ HV_INSN_64, "0f 04", -EINVAL },
+	{ HV_INSN_64, "0f 0a", -EINVAL },
 	{ HV_INSN_64, "0f 38 0f", -EINVAL }, { HV_INSN_64, "0f 3a 00", -EINVAL },
-	{ HV_INSN_64, "8d c0", -EINVAL }, { HV_INSN_64, "fe d0", -EINVAL }, { HV_INSN_64, "ff f8", -EINVAL },
+	{ HV_INSN_64, "8d c0", -EINVAL },
+	{ HV_INSN_64, "fe d0", -EINVAL },
+	{ HV_INSN_64, "ff f8", -EINVAL },
 	{ HV_INSN_64, "8e c8", -EINVAL }, { HV_INSN_64, "0f ba 00 00", -EINVAL },
 	{ HV_INSN_64, "0f 20 08", -EINVAL }, { HV_INSN_64, "ff d8", -EINVAL },
 	{ HV_INSN_64, "f0 90", -EINVAL }, { HV_INSN_64, "f0 01 c0", -EINVAL },
@@ -158,8 +164,10 @@ static bool test_operands(void)
 	CHECK(!hv_insn_decode(&in, (const u8 *)"\x64\x26\x8b\x00", 4, HV_INSN_64));
 	CHECK(in.seg == HV_SEG_FS);
 	/* RBP-based operands are on the stack, also with a SIB byte, R13-based ones are not */
-	CHECK(!hv_insn_decode(&in, (const u8 *)"\x8b\x45\x00", 3, HV_INSN_64) && in.seg == HV_SEG_SS);
-	CHECK(!hv_insn_decode(&in, (const u8 *)"\x8b\x04\x24", 3, HV_INSN_32) && in.seg == HV_SEG_SS);
+	CHECK(!hv_insn_decode(&in, (const u8 *)"\x8b\x45\x00", 3, HV_INSN_64));
+	CHECK(in.seg == HV_SEG_SS);
+	CHECK(!hv_insn_decode(&in, (const u8 *)"\x8b\x04\x24", 3, HV_INSN_32));
+	CHECK(in.seg == HV_SEG_SS);
 	CHECK(!hv_insn_decode(&in, (const u8 *)"\x41\x8b\x45\x00", 4, HV_INSN_64));
 	CHECK(in.seg == HV_SEG_DS && in.base == 13);
 	/* 16-bit: [bp+di+2], which wraps */
@@ -177,7 +185,9 @@ static bool test_operands(void)
 	return true;
 }
 
-/* Every proper prefix of an instruction asks for more, and no byte behind the given ones is read. */
+/*
+ * Every proper prefix of an instruction asks for more, and no byte behind the given ones is read.
+ */
 static bool test_truncated(void)
 {
 	static const enum hv_insn_mode modes[] = { HV_INSN_16, HV_INSN_32, HV_INSN_64 };
@@ -254,7 +264,8 @@ static int test_objdump(const char *file)
 	int err;
 
 	snprintf(command, sizeof(command),
-		 "LC_ALL=C objdump -d -w -z --insn-width=16 --section=.text '%s' 2>/dev/null", file);
+		 "LC_ALL=C objdump -d -w -z --insn-width=16 --section=.text '%s' 2>/dev/null",
+		 file);
 	f = popen(command, "r");
 	if (!f)
 		return -1;
@@ -265,7 +276,8 @@ static int test_objdump(const char *file)
 		checked++;
 		err = hv_insn_decode(&in, code, n, HV_INSN_64);
 		if ((err || in.len != n) && bad++ < 10)
-			printf("# %s#   error %d length %u, not %u\n", line, err, err ? 0 : in.len, n);
+			printf("# %s#   error %d length %u, not %u\n", line, err, err ? 0 : in.len,
+			       n);
 	}
 	pclose(f);
 	printf("# %s: %u instructions\n", file, checked);

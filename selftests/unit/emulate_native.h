@@ -3,8 +3,8 @@
  * Execute one instruction on the real CPU, in user mode, with every register chosen by the caller.
  *
  * A trap enters the instruction through sigreturn with RFLAGS.TF set, and the next signal (single
- * step or fault) brings the registers back. 64-bit code, and 32 and 16-bit code through compatibility
- * segments, all work the same way.
+ * step or fault) brings the registers back. 64-bit code, and 32 and 16-bit code through
+ * compatibility segments, all work the same way.
  */
 #ifndef HV_UNIT_EMULATE_NATIVE_H
 #define HV_UNIT_EMULATE_NATIVE_H

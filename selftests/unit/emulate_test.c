@@ -8,15 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "emulate_machine.h"
 #include "emulate_native.h"
-#include "x86/emulate.h"
 #include "x86/emulate_alu.h"
-
-#define RAM_SIZE	0x4000u		/* addresses from 0; code is at CODE */
-#define CODE		0x3000u
-#define HOLE		0x4000u		/* not mapped */
-#define MMIO		0x10000u	/* a device, up to MMIO + 0xfff */
-#define MAX_READS	4
 
 #define CHECK(cond)									\
 	do {										\
@@ -25,210 +19,6 @@
 			return false;							\
 		}									\
 	} while (0)
-
-/* A machine with some RAM, a device behind user space and ports behind user space. */
-struct machine {
-	struct hv_emul e;
-	u8 ram[RAM_SIZE];
-	u8 pio_buf[64];
-	u8 vec[16][32];
-	/* Answers of "user space" to device reads of the current instruction, in order. */
-	unsigned int answered, used, asked;
-	u64 answers[MAX_READS];
-	u64 asked_la;
-	/* What was written to devices. */
-	unsigned int writes;
-	u64 written_la, written;
-	unsigned int written_len;
-	/* Ports. */
-	bool port_answered;
-	unsigned int port_calls, port_count, port_size;
-	u16 port;
-	u8 port_data[64];
-	/* Failures to inject. */
-	int read_error;
-	unsigned int lost_races, fetch_step;
-	/* Counts everything that moved. */
-	unsigned int accesses, ram_writes;
-};
-
-static bool in_ram(u64 la, unsigned int len)
-{
-	return la < RAM_SIZE && la + len <= RAM_SIZE;
-}
-
-static bool in_mmio(u64 la)
-{
-	return la >= MMIO && la < MMIO + 0x1000;
-}
-
-static int m_read(struct hv_emul *e, u64 la, void *buf, unsigned int len, unsigned int access)
-{
-	struct machine *m = e->opaque;
-
-	m->accesses++;
-	if (m->read_error)
-		return m->read_error;
-	if (in_ram(la, len)) {
-		memcpy(buf, m->ram + la, len);
-		return HV_EMUL_OK;
-	}
-	if (!in_mmio(la))
-		return hv_emul_raise_pf(e, la, access & HV_EMUL_ACC_WRITE ? 2 : 0);
-	e->touched_io = true;
-	if (m->used < m->answered) {
-		memset(buf, 0, len);
-		memcpy(buf, &m->answers[m->used++], len < 8 ? len : 8);
-		return HV_EMUL_OK;
-	}
-	m->asked++;
-	m->asked_la = la;
-	return HV_EMUL_IO;
-}
-
-static int m_write(struct hv_emul *e, u64 la, const void *buf, unsigned int len)
-{
-	struct machine *m = e->opaque;
-
-	m->accesses++;
-	if (in_ram(la, len)) {
-		m->ram_writes++;
-		memcpy(m->ram + la, buf, len);
-		return HV_EMUL_OK;
-	}
-	if (!in_mmio(la))
-		return hv_emul_raise_pf(e, la, 2);
-	m->writes++;
-	m->written_la = la;
-	m->written = 0;
-	m->written_len = len;
-	memcpy(&m->written, buf, len < 8 ? len : 8);
-	return HV_EMUL_IO;
-}
-
-static int m_cmpxchg(struct hv_emul *e, u64 la, const void *old, const void *new, unsigned int len,
-		     bool *ok)
-{
-	struct machine *m = e->opaque;
-
-	if (!in_ram(la, len))
-		return m_write(e, la, new, len);
-	*ok = !m->lost_races && !memcmp(m->ram + la, old, len);
-	if (m->lost_races)
-		m->lost_races--;
-	return *ok ? m_write(e, la, new, len) : HV_EMUL_OK;
-}
-
-static int m_probe(struct hv_emul *e, u64 la, unsigned int len, unsigned int access)
-{
-	if (in_ram(la, len) || in_mmio(la))
-		return HV_EMUL_OK;
-	return hv_emul_raise_pf(e, la, access & HV_EMUL_ACC_WRITE ? 2 : 0);
-}
-
-static int m_fetch(struct hv_emul *e, u64 la, u8 *buf, unsigned int len, unsigned int *got)
-{
-	struct machine *m = e->opaque;
-
-	if (!in_ram(la, 1))
-		return hv_emul_raise_pf(e, la, 0x10);
-	*got = m->fetch_step && m->fetch_step < len ? m->fetch_step : len;
-	if (la + *got > RAM_SIZE)
-		*got = RAM_SIZE - la;
-	memcpy(buf, m->ram + la, *got);
-	return HV_EMUL_OK;
-}
-
-static int m_pio(struct hv_emul *e, bool in, u16 port, unsigned int size, unsigned int count,
-		 void *buf)
-{
-	struct machine *m = e->opaque;
-
-	m->port_calls++;
-	m->port = port;
-	m->port_size = size;
-	m->port_count = count;
-	if (size * count > sizeof(m->port_data))
-		abort();
-	if (!in) {
-		memcpy(m->port_data, buf, size * count);
-		return HV_EMUL_IO;
-	}
-	if (!m->port_answered)
-		return HV_EMUL_IO;
-	memcpy(buf, m->port_data, size * count);
-	return HV_EMUL_OK;
-}
-
-static int m_fpu_read(struct hv_emul *e, unsigned int reg, void *buf, unsigned int len)
-{
-	struct machine *m = e->opaque;
-
-	memcpy(buf, m->vec[reg], len);
-	return HV_EMUL_OK;
-}
-
-static int m_fpu_write(struct hv_emul *e, unsigned int reg, const void *buf, unsigned int len,
-		       bool zero)
-{
-	struct machine *m = e->opaque;
-
-	memcpy(m->vec[reg], buf, len);
-	if (zero)
-		memset(m->vec[reg] + len, 0, 32 - len);
-	return HV_EMUL_OK;
-}
-
-static const struct hv_emul_ops machine_ops = {
-	.fetch = m_fetch, .read = m_read, .write = m_write, .cmpxchg = m_cmpxchg,
-	.probe = m_probe, .pio = m_pio, .fpu_read = m_fpu_read, .fpu_write = m_fpu_write,
-};
-
-enum cpu { REAL16, PROT32, LONG64 };
-
-static struct machine *machine_new(enum cpu cpu, const char *code, unsigned int len)
-{
-	struct machine *m = calloc(1, sizeof(*m));
-	struct hv_emul *e = &m->e;
-	unsigned int i;
-
-	if (!m)
-		abort();
-	memcpy(m->ram + CODE, code, len);
-	e->ops = &machine_ops;
-	e->opaque = m;
-	e->pio_buf = m->pio_buf;
-	e->pio_buf_len = sizeof(m->pio_buf);
-	e->rip = CODE;
-	e->rflags = 2;
-	e->cr4 = 0x40600;
-	e->xcr0 = 7;
-	e->cr0 = cpu == REAL16 ? 0x10 : 0x80000011;
-	e->efer = cpu == LONG64 ? 0xd00 : 0;
-	for (i = 0; i < HV_SEG_COUNT; i++) {
-		e->seg[i].limit = cpu == REAL16 ? 0xffff : 0xffffffff;
-		e->seg[i].attr = cpu == REAL16 ? 0x93 : 0xc93;
-	}
-	e->seg[HV_SEG_CS].attr = cpu == REAL16 ? 0x9b : cpu == PROT32 ? 0xc9b : 0xa9b;
-	e->gpr[HV_RSP] = 0x2000;
-	return m;
-}
-
-#define MACHINE(cpu, code) machine_new(cpu, code, sizeof(code) - 1)
-
-/* User space answers the read that was asked for. */
-static void answer(struct machine *m, u64 val)
-{
-	m->answers[m->answered++] = val;
-	m->used = 0;
-}
-
-/* The result was not HV_EMUL_IO: recorded answers are stale. */
-static void forget(struct machine *m)
-{
-	m->answered = 0;
-	m->used = 0;
-}
 
 static bool test_mmio_read(void)
 {
@@ -247,7 +37,7 @@ static bool test_mmio_read(void)
 
 static bool test_mmio_write(void)
 {
-	struct machine *m = MACHINE(PROT32, "\xc7\x03\x78\x56\x34\x12");	/* mov dword [ebx], imm */
+	struct machine *m = MACHINE(PROT32, "\xc7\x03\x78\x56\x34\x12"); /* mov dword [ebx], imm */
 
 	m->e.gpr[HV_RBX] = MMIO + 4;
 	CHECK(hv_emul_step(&m->e) == HV_EMUL_OK_IO);
@@ -352,7 +142,7 @@ static bool test_rep_batch(void)
 
 static bool test_rep_fault_in_the_middle(void)
 {
-	struct machine *m = MACHINE(LONG64, "\xf3\xab");	/* rep stosd, backwards into nothing */
+	struct machine *m = MACHINE(LONG64, "\xf3\xab"); /* rep stosd, backwards into nothing */
 
 	m->e.gpr[HV_RDI] = 8;
 	m->e.gpr[HV_RCX] = 10;
@@ -365,7 +155,9 @@ static bool test_rep_fault_in_the_middle(void)
 	return true;
 }
 
-/* An errno must not hide iterations that are done: they are reported first, the errno comes again. */
+/*
+ * An errno must not hide iterations that are done: they are reported first, the errno comes again.
+ */
 static bool test_rep_errno(void)
 {
 	struct machine *m = MACHINE(LONG64, "\xf3\xac");
@@ -459,7 +251,7 @@ static bool test_outs(void)
 
 static bool test_in_out(void)
 {
-	struct machine *m = MACHINE(PROT32, "\x66\xed\xe6\x80");	/* in ax, dx; out 0x80, al */
+	struct machine *m = MACHINE(PROT32, "\x66\xed\xe6\x80"); /* in ax, dx; out 0x80, al */
 
 	m->e.gpr[HV_RDX] = 0xffff1234;
 	m->e.gpr[HV_RAX] = 0x11223344;
@@ -544,10 +336,12 @@ static bool test_invalid_code(void)
 	return true;
 }
 
-/* 16-bit effective addresses wrap, accesses beyond the limit do not; no error codes in real mode. */
+/*
+ * 16-bit effective addresses wrap, accesses beyond the limit do not; no error codes in real mode.
+ */
 static bool test_real_mode(void)
 {
-	struct machine *m = MACHINE(REAL16, "\x8b\x40\x02\x8b\x00");	/* mov ax,[bx+si+2]; [bx+si] */
+	struct machine *m = MACHINE(REAL16, "\x8b\x40\x02\x8b\x00"); /* mov ax,[bx+si+2]; [bx+si] */
 
 	m->e.gpr[HV_RBX] = 0xfff0;
 	m->e.gpr[HV_RSI] = 0x10;
@@ -673,7 +467,7 @@ static bool test_vector_mmio(void)
 
 static bool test_stack_and_branch(void)
 {
-	struct machine *m = MACHINE(LONG64, "\xff\x33\x8f\x03\xff\x13");	/* push, pop, call [rbx] */
+	struct machine *m = MACHINE(LONG64, "\xff\x33\x8f\x03\xff\x13"); /* push, pop, call [rbx] */
 
 	m->e.gpr[HV_RBX] = MMIO;
 	CHECK(hv_emul_step(&m->e) == HV_EMUL_IO && m->e.gpr[HV_RSP] == 0x2000);
@@ -693,7 +487,7 @@ static bool test_stack_and_branch(void)
 
 static bool test_trap_and_skip(void)
 {
-	struct machine *m = MACHINE(PROT32, "\xc6\x03\x01\x0f\xa2");	/* mov byte [ebx], 1; cpuid */
+	struct machine *m = MACHINE(PROT32, "\xc6\x03\x01\x0f\xa2"); /* mov byte [ebx], 1; cpuid */
 
 	m->e.rflags |= HV_FL_TF | HV_FL_RF;
 	CHECK(hv_emul_step(&m->e) == HV_EMUL_OK && m->e.trap && !(m->e.rflags & HV_FL_RF));
@@ -762,7 +556,9 @@ static bool fuzz_once(enum cpu cpu)
 	if (native_below(2))
 		m->ram[CODE] = native_below(2) ? 0x0f : 0xa4 + native_below(12);
 	for (i = 0; i < 16; i++) {
-		static const u64 base[] = { 0, CODE, HOLE - 16, MMIO, MMIO + 0xff0, ~0ULL << 47, ~0ULL };
+		static const u64 base[] = {
+			0, CODE, HOLE - 16, MMIO, MMIO + 0xff0, ~0ULL << 47, ~0ULL,
+		};
 
 		m->e.gpr[i] = base[native_below(7)] + native_below(32);
 		m->answers[i % MAX_READS] = native_random();

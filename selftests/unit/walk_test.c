@@ -451,11 +451,13 @@ static bool test_fuzz(void)
 		for (j = 0; j < 16; j++) {
 			u64 pte = native_random() & native_random();
 
-			pte = native_below(3) ? (pte & 0x80000000000001ff) | table(native_below(8)) : pte;
+			if (native_below(3))
+				pte = (pte & 0x80000000000001ff) | table(native_below(8));
 			set8(&m, native_below(8), native_below(4), pte | (native_below(8) ? P : 0));
 		}
 		env.cr0 ^= native_below(2) ? CR0_WP : 0;
-		env.cr4 = native_random() & (CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE);
+		env.cr4 = native_random() &
+			  (CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE);
 		env.efer = native_below(2) ? EFER_LONG | EFER_NXE : 0;
 		env.maxphyaddr = 32 + native_below(21);
 		env.pku = native_below(2);

@@ -5,7 +5,7 @@
 #include <linux/bits.h>
 #include <linux/types.h>
 
-/* Bit operations on arrays of unsigned long; plain (not atomic), which single-threaded tests may use. */
+/* Bit operations on arrays of unsigned long; not atomic, which single-threaded tests may use. */
 #define BITS_TO_LONGS(n)	(((n) + BITS_PER_LONG - 1) / BITS_PER_LONG)
 
 static inline void __set_bit(unsigned long nr, volatile unsigned long *p)
