@@ -176,6 +176,31 @@ int hv_exit_ud(struct hv_vcpu *vcpu, bool may_sleep)
 	return HV_NEXT_RESUME;
 }
 
+static int hv_set_cr8(struct hv_vcpu *vcpu, u64 value)
+{
+	if (value & ~0xfULL)
+		return 1;
+	if (vcpu->lapic)
+		hv_lapic_set_cr8(vcpu, value);
+	else
+		vcpu->user_cr8 = value;
+	/* Higher or lower, what was waiting for CR8 is to be looked at anew. */
+	hv_request(vcpu, HV_REQ_EVENT);
+	return 0;
+}
+
+static int hv_set_cr(struct hv_vcpu *vcpu, unsigned int cr, u64 value)
+{
+	switch (cr) {
+	case 4:
+		return hv_set_cr4(vcpu, value);
+	case 8:
+		return hv_set_cr8(vcpu, value);
+	default:
+		return hv_set_cr0(vcpu, value);
+	}
+}
+
 int hv_exit_mov_cr(struct hv_vcpu *vcpu, unsigned int cr, bool may_sleep)
 {
 	struct hv_insn insn;
@@ -184,14 +209,13 @@ int hv_exit_mov_cr(struct hv_vcpu *vcpu, unsigned int cr, bool may_sleep)
 
 	if (r != HV_NEXT_NONE)
 		return r;
-	/* MOV CRn, r is 0F 22 /n; nothing else writes CR4. */
+	/* MOV CRn, r is 0F 22 /n; nothing else writes CR4 or CR8. */
 	if (insn.map != HV_MAP_0F || insn.opcode != 0x22)
 		return hv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
 	value = vcpu->regs.gpr[insn.rm];
 	if (!hv_64bit_mode(vcpu))
 		value = (u32)value;
-	r = cr == 4 ? hv_set_cr4(vcpu, value) : hv_set_cr0(vcpu, value);
-	if (r)
+	if (hv_set_cr(vcpu, cr, value))
 		hv_queue_gp(vcpu);
 	else
 		hv_retire(vcpu, next);

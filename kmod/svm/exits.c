@@ -27,6 +27,7 @@ static int svm_exit_irq_window(struct hv_vcpu *vcpu, bool may_sleep)
 	vcpu->stats.irq_window_exits++;
 	vmcb->int_ctl &= ~(SVM_V_IRQ | SVM_V_IGN_TPR | SVM_V_INTR_PRIO_MASK);
 	vmcb->intercept1 &= ~SVM_I1_VINTR;
+	vmcb->intercept_cr &= ~SVM_CR_WRITE(8);
 	svm_dirty(vmcb, SVM_CLEAN_INTR | SVM_CLEAN_INTERCEPTS);
 	hv_request(vcpu, HV_REQ_EVENT);
 	return HV_NEXT_RESUME;
@@ -107,19 +108,10 @@ static int svm_exit_cr8_write(struct hv_vcpu *vcpu, bool may_sleep)
 {
 	struct svm_vmcb *vmcb = to_svm(vcpu)->vmcb;
 
-	/*
-	 * Let the guest do it itself once and look afterwards: V_TPR comes back at the next exit,
-	 * which the event window of the highest priority provides right after the instruction.
-	 */
+	/* One exit per window: whoever still waits for CR8 to fall asks again. */
 	vmcb->intercept_cr &= ~SVM_CR_WRITE(8);
-	vmcb->int_ctl |= SVM_V_IRQ | SVM_V_IGN_TPR | SVM_V_INTR_PRIO_MASK;
-	vmcb->intercept1 |= SVM_I1_VINTR;
-	if (!vcpu->lapic) {
-		vmcb->int_ctl &= ~(SVM_V_IRQ | SVM_V_IGN_TPR | SVM_V_INTR_PRIO_MASK);
-		vmcb->intercept1 &= ~SVM_I1_VINTR;
-	}
-	svm_dirty(vmcb, SVM_CLEAN_INTR | SVM_CLEAN_INTERCEPTS);
-	return HV_NEXT_RESUME;
+	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
+	return hv_exit_mov_cr(vcpu, 8, may_sleep);
 }
 
 static int svm_exit_dr(struct hv_vcpu *vcpu, bool may_sleep)

@@ -545,8 +545,10 @@ static void svm_event_window(struct hv_vcpu *vcpu, enum hv_event_kind kind)
 	case HV_EVENT_IRQ:
 		/*
 		 * A virtual interrupt of the highest priority: the CPU would take it as soon as the
-		 * guest can take one, and exits instead.
+		 * guest can take one, and exits instead. While it is up the guest's writes of CR8 exit,
+		 * too: QEMU's TCG aborts when a guest writes CR8 under a pending virtual interrupt.
 		 */
+		vmcb->intercept_cr |= SVM_CR_WRITE(8);
 		vmcb->int_ctl |= SVM_V_IRQ | SVM_V_IGN_TPR | SVM_V_INTR_PRIO_MASK;
 		vmcb->intercept1 |= SVM_I1_VINTR;
 		svm_dirty(vmcb, SVM_CLEAN_INTR | SVM_CLEAN_INTERCEPTS);
