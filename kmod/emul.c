@@ -261,10 +261,10 @@ static void hv_mmio_exit(struct hv_vcpu *vcpu)
 		trace_hv_mmio(vcpu->id, false, f->gpa, f->len, 0);
 }
 
-/* The next piece of a device access: at most 8 bytes, not across an 8-byte boundary. */
-static unsigned int hv_mmio_piece(u64 gpa, unsigned int len)
+/* The next piece of a device access within a page: at most 8 bytes, aligned or not, as KVM's. */
+static unsigned int hv_mmio_piece(unsigned int len)
 {
-	return min_t(unsigned int, len, 8 - (gpa & 7));
+	return min_t(unsigned int, len, 8);
 }
 
 /* ---- the emulator's callbacks ------------------------------------------------------------------------ */
@@ -313,7 +313,7 @@ static int hv_emul_read_part(struct hv_emul_run *run, u64 gpa, void *buf, unsign
 	}
 	run->e.touched_io = true;
 	while (len && !r) {
-		unsigned int part = hv_mmio_piece(gpa, len);
+		unsigned int part = hv_mmio_piece(len);
 
 		r = hv_mmio_read(vcpu, gpa, buf, part);
 		gpa += part;
@@ -357,7 +357,7 @@ static int hv_emul_write_part(struct hv_emul_run *run, u64 gpa, const void *buf,
 	}
 	run->e.touched_io = true;
 	while (len) {
-		unsigned int part = hv_mmio_piece(gpa, len);
+		unsigned int part = hv_mmio_piece(len);
 
 		r = hv_mmio_write(vcpu, gpa, buf, part);
 		if (r == HV_EMUL_IO)
