@@ -43,7 +43,7 @@ static const struct hv_word hv_words[] = {
 	{ 0x7, 0, HV_CPUID_EBX,
 	  B(0) /* fsgsbase */ | B(3) /* bmi1 */ | B(5) /* avx2 */ | B(6) /* fdp_excptn_only */ |
 	  B(7) /* smep */ | B(8) /* bmi2 */ | B(9) /* erms */ | B(10) /* invpcid */ |
-	  B(13) /* zero fcs/fds */ | B(14) /* mpx */ | B(16) /* avx512f */ |
+	  B(13) /* zero fcs/fds */ | B(16) /* avx512f */ |
 	  B(17) /* avx512dq */ | B(18) /* rdseed */ | B(19) /* adx */ | B(20) /* smap */ |
 	  B(21) /* avx512ifma */ | B(23) /* clflushopt */ | B(24) /* clwb */ |
 	  B(26) /* avx512pf */ | B(27) /* avx512er */ | B(28) /* avx512cd */ | B(29) /* sha */ |
@@ -138,8 +138,6 @@ static void hv_policy_xstate(const struct hv_cpuid_host *host, struct hv_cpuid_l
 			r[HV_CPUID_EAX] &= ~B(5);
 	}
 	if (l->function == 7 && !l->index) {
-		if ((host->xcr0 & HV_XCR0_MPX) != HV_XCR0_MPX)
-			r[HV_CPUID_EBX] &= ~B(14);
 		if (!host->pku)
 			r[HV_CPUID_ECX] &= ~B(3);
 	}

@@ -184,13 +184,11 @@ void hv_fpu_free(struct hv_vcpu *vcpu)
 	vcpu->fpu.area = NULL;
 }
 
-/* INIT leaves all of it alone except the MPX registers (SDM vol. 3, table 10-1). */
+/* INIT leaves all of it alone (SDM vol. 3, table 10-1). */
 void hv_fpu_reset(struct hv_vcpu *vcpu, bool init)
 {
-	if (init) {
-		hv_area(vcpu)->xstate_bv &= ~HV_XCR0_MPX;
+	if (init)
 		return;
-	}
 	hv_fpu_area_init(vcpu);
 	vcpu->fpu.xcr0 = HV_XCR0_X87;
 }
@@ -280,13 +278,11 @@ void hv_fpu_set_tsc_aux(struct hv_vcpu *vcpu, u64 value)
 /* The combinations XSETBV accepts (SDM vol. 1, 13.3). */
 bool hv_xcr0_valid(u64 xcr0, u64 allowed)
 {
-	u64 avx512 = xcr0 & HV_XCR0_AVX512, mpx = xcr0 & HV_XCR0_MPX;
+	u64 avx512 = xcr0 & HV_XCR0_AVX512;
 
 	if (!(xcr0 & HV_XCR0_X87) || (xcr0 & ~(allowed | HV_XCR0_X87)))
 		return false;
 	if ((xcr0 & HV_XCR0_AVX) && !(xcr0 & HV_XCR0_SSE))
-		return false;
-	if (mpx && mpx != HV_XCR0_MPX)
 		return false;
 	return !avx512 || (avx512 == HV_XCR0_AVX512 && (xcr0 & HV_XCR0_AVX));
 }

@@ -75,15 +75,14 @@ static const struct hv_msr_constant {
 	bool writable;
 } hv_msr_constants[] = {
 	{ HV_MSR_PLATFORM_ID, HV_MSR_PLATFORM_ID, 0, false },
-	{ HV_MSR_EBL_CR_POWERON, HV_MSR_EBL_CR_POWERON, 0, true },
+	{ HV_MSR_EBL_CR_POWERON, HV_MSR_EBL_CR_POWERON, 0, false },
 	{ HV_MSR_EBC_FREQUENCY_ID, HV_MSR_EBC_FREQUENCY_ID, 1 << 24, false },
 	{ 0xc1, 0xc2, 0, true },				/* P6 counters */
 	{ HV_MSR_FSB_FREQ, HV_MSR_FSB_FREQ, 3, false },		/* 100 MHz */
 	{ HV_MSR_BBL_CR_CTL3, HV_MSR_BBL_CR_CTL3, 0xbe702111, true },
-	{ HV_MSR_MISC_FEATURES_ENABLES, HV_MSR_MISC_FEATURES_ENABLES, 0, false },
 	{ 0x186, 0x187, 0, true },				/* P6 event selectors */
 	{ HV_MSR_PERF_STATUS, HV_MSR_PERF_STATUS, 1000ULL | 4ULL << 40, false },
-	{ HV_MSR_PERF_CTL, HV_MSR_PERF_CTL, 0, true },
+	{ HV_MSR_PERF_CTL, HV_MSR_PERF_CTL, 0, false },
 	{ 0x1db, 0x1de, 0, false },				/* last branch, last interrupt */
 	{ HV_MSR_POWER_CTL, HV_MSR_POWER_CTL, 0, true },
 	{ 0x606, 0x606, 0, false },				/* RAPL: no energy counted */
@@ -92,11 +91,11 @@ static const struct hv_msr_constant {
 	{ 0x639, 0x639, 0, false },
 	{ 0x641, 0x641, 0, false },
 	{ 0xc0010000, 0xc0010007, 0, true },			/* K7 counters */
-	{ 0xc0010010, 0xc0010010, 0, true },			/* SYSCFG */
+	{ 0xc0010010, 0xc0010010, 0, false },			/* SYSCFG */
 	{ 0xc001001f, 0xc001001f, 0, true },			/* NB_CFG */
-	{ 0xc0010055, 0xc0010055, 0, true },			/* interrupt pending message */
+	{ 0xc0010055, 0xc0010055, 0, false },			/* interrupt pending message */
 	{ 0xc0010058, 0xc0010058, 0, false },			/* MMIO configuration base */
-	{ 0xc0010112, 0xc0010113, 0, true },			/* TSEG base, mask */
+	{ 0xc0010112, 0xc0010113, 0, false },			/* TSEG base, mask */
 	{ 0xc0010117, 0xc0010117, 0, true },			/* VM_HSAVE_PA */
 	{ 0xc0010140, 0xc0010140, 3, false },			/* OSVW: three errata known... */
 	{ 0xc0010141, 0xc0010141, 0, false },			/* ...and none present */
@@ -141,8 +140,7 @@ static int hv_msr_set_rest(struct hv_vcpu *vcpu, u32 index, u64 value, bool host
 	if (r != -ENOENT)
 		return r;
 	c = hv_msr_constant(index);
-	/* User space may write back what it read. */
-	return !c || (!c->writable && value != c->value);
+	return !c || !c->writable;
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
@@ -211,6 +209,9 @@ int hv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 	case HV_MSR_ARCH_CAPABILITIES:
 		*value = m->arch_capabilities;
 		return !host && !hv_has_arch_capabilities(vcpu);
+	case HV_MSR_MISC_FEATURES_ENABLES:
+		*value = 0;
+		return 0;
 	case HV_MSR_XSS:
 		*value = 0;
 		return !host && !hv_has_xss(vcpu);
@@ -250,15 +251,12 @@ static int hv_msr_set_syscall(struct hv_vcpu *vcpu, u32 index, u64 value)
 		break;
 	case MSR_IA32_SYSENTER_ESP:
 	case MSR_IA32_SYSENTER_EIP:
-		/* Intel faults, AMD ignores the upper bits: sign extension satisfies both. */
-		value = (u64)((s64)(value << 16) >> 16);
+		/* Intel faults on bad upper bits, AMD ignores all of them. */
+		value = vcpu->cpuid->vendor_amd ? (u32)value : (u64)((s64)(value << 16) >> 16);
 		break;
 	case MSR_IA32_CR_PAT:
 		if (!hv_pat_valid(value))
 			return 1;
-		break;
-	case MSR_SYSCALL_MASK:
-		value = (u32)value;
 		break;
 	}
 	return hv_ops.msr_set(vcpu, index, value) != 0;
@@ -375,7 +373,7 @@ int hv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_s
 	case MSR_IA32_PRED_CMD:
 		return hv_msr_set_pred_cmd(vcpu, value, host);
 	case MSR_AMD64_VIRT_SPEC_CTRL:
-		if (!host)
+		if (!host || (value & ~SPEC_CTRL_SSBD))
 			return 1;
 		m->virt_spec_ctrl = value;
 		return 0;
@@ -397,14 +395,14 @@ int hv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_s
 		m->smi_count = value;
 		return 0;
 	case HV_MSR_PLATFORM_INFO:
-		if (!host || value)
-			return 1;	/* CPUID faulting is not offered */
-		return 0;
+		return !host || value;	/* CPUID faulting is not offered */
 	case HV_MSR_ARCH_CAPABILITIES:
 		if (!host)
 			return 1;
 		m->arch_capabilities = value;
 		return 0;
+	case HV_MSR_MISC_FEATURES_ENABLES:
+		return value != 0;	/* CPUID faulting is not offered */
 	case HV_MSR_XSS:
 		return (!host && !hv_has_xss(vcpu)) || value;
 	case MSR_K7_HWCR:
@@ -450,6 +448,19 @@ static const u32 hv_msr_features[] = {
 static u64 hv_ucode_rev = 0x01000065;
 static u64 hv_arch_capabilities;
 
+/* What the host is not affected by, its guests are not. */
+static const struct {
+	u32 bug;
+	u64 bit;
+} hv_bug_free[] = {
+	{ X86_BUG_CPU_MELTDOWN, HV_ARCH_CAP_RDCL_NO },
+	{ X86_BUG_SPEC_STORE_BYPASS, HV_ARCH_CAP_SSB_NO },
+	{ X86_BUG_MDS, HV_ARCH_CAP_MDS_NO },
+	{ X86_BUG_GDS, HV_ARCH_CAP_GDS_NO },
+	{ X86_BUG_RFDS, HV_ARCH_CAP_RFDS_NO },
+	{ X86_BUG_ITS, HV_ARCH_CAP_ITS_NO },
+};
+
 void hv_msr_module_init(void)
 {
 	unsigned int i;
@@ -468,14 +479,9 @@ void hv_msr_module_init(void)
 
 	/* With second-level paging the guest's own page sizes cannot raise the machine check. */
 	hv_arch_capabilities = HV_ARCH_CAP_PSCHANGE_MC_NO;
-	if (!boot_cpu_has_bug(X86_BUG_CPU_MELTDOWN))
-		hv_arch_capabilities |= HV_ARCH_CAP_RDCL_NO;
-	if (!boot_cpu_has_bug(X86_BUG_SPEC_STORE_BYPASS))
-		hv_arch_capabilities |= HV_ARCH_CAP_SSB_NO;
-	if (!boot_cpu_has_bug(X86_BUG_MDS))
-		hv_arch_capabilities |= HV_ARCH_CAP_MDS_NO;
-	if (!boot_cpu_has_bug(X86_BUG_TAA))
-		hv_arch_capabilities |= HV_ARCH_CAP_TAA_NO;
+	for (i = 0; i < ARRAY_SIZE(hv_bug_free); i++)
+		if (!boot_cpu_has_bug(hv_bug_free[i].bug))
+			hv_arch_capabilities |= hv_bug_free[i].bit;
 }
 
 u32 hv_msr_list(const u32 **indices)

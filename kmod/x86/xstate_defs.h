@@ -12,18 +12,17 @@
 #define HV_XCR0_X87		BIT_ULL(0)
 #define HV_XCR0_SSE		BIT_ULL(1)
 #define HV_XCR0_AVX		BIT_ULL(2)
-#define HV_XCR0_BNDREGS		BIT_ULL(3)
-#define HV_XCR0_BNDCSR		BIT_ULL(4)
-#define HV_XCR0_MPX		(HV_XCR0_BNDREGS | HV_XCR0_BNDCSR)
 #define HV_XCR0_OPMASK		BIT_ULL(5)
 #define HV_XCR0_ZMM_HI256	BIT_ULL(6)
 #define HV_XCR0_HI16_ZMM	BIT_ULL(7)
 #define HV_XCR0_AVX512		(HV_XCR0_OPMASK | HV_XCR0_ZMM_HI256 | HV_XCR0_HI16_ZMM)
 #define HV_XCR0_PKRU		BIT_ULL(9)
 
-/* What hv can switch: all of them have fixed places in the standard format. No AMX (XFD). */
-#define HV_XCR0_KNOWN	(HV_XCR0_X87 | HV_XCR0_SSE | HV_XCR0_AVX | HV_XCR0_MPX | HV_XCR0_AVX512 | \
-			 HV_XCR0_PKRU)
+/*
+ * What hv can switch: all of them have fixed places in the standard format. Not AMX, which would need
+ * IA32_XFD, nor MPX, which would need IA32_BNDCFGS and which AMD never had.
+ */
+#define HV_XCR0_KNOWN	(HV_XCR0_X87 | HV_XCR0_SSE | HV_XCR0_AVX | HV_XCR0_AVX512 | HV_XCR0_PKRU)
 #define HV_XCR0_COMPONENTS	10	/* numbers 0 to 9 */
 
 #define HV_FXSAVE_SIZE	512
