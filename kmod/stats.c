@@ -16,11 +16,16 @@
 
 #define HV_STATS_NAME_SIZE	48
 
+/* struct kvm_stats_desc as user space sees it: kernels differ in whether theirs holds the name. */
 struct hv_stats_desc {
-	struct kvm_stats_desc desc;
+	u32 flags;
+	s16 exponent;
+	u16 size;
+	u32 offset;
+	u32 bucket_size;
 	char name[HV_STATS_NAME_SIZE];
 };
-static_assert(sizeof(struct hv_stats_desc) == sizeof(struct kvm_stats_desc) + HV_STATS_NAME_SIZE);
+static_assert(offsetof(struct hv_stats_desc, name) == offsetof(struct kvm_stats_desc, name));
 
 struct hv_stats_info {
 	const char *name;
@@ -127,9 +132,9 @@ static struct hv_stats_file *hv_stats_build(struct hv_vm *vm, struct hv_vcpu *vc
 		snprintf(sf->data + id_offset, HV_STATS_NAME_SIZE, "hv-%d", task_pid_nr(current));
 	desc = (void *)sf->data + desc_offset;
 	for (i = 0; i < nr; i++) {
-		desc[i].desc.flags = info[i].kind | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
-		desc[i].desc.size = 1;
-		desc[i].desc.offset = info[i].offset;
+		desc[i].flags = info[i].kind | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
+		desc[i].size = 1;
+		desc[i].offset = info[i].offset;
 		strscpy(desc[i].name, info[i].name, HV_STATS_NAME_SIZE);
 	}
 	return sf;
