@@ -7,6 +7,7 @@
 # artefact nor build it twice.
 
 lab_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck disable=SC2034 # used by the scripts that include this one
 top=$(cd "$lab_dir/../.." && pwd)
 cache=${HV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hv}
 
@@ -28,6 +29,12 @@ hash_of() {
 		done
 		printf '%s\n' "$@"
 	} | sha256sum | cut -c1-16
+}
+
+# Text of build.sh's functions (and the package list), so that an artefact is made anew when its own
+# recipe changes and not when another's does.
+recipe() {
+	bash -c '. "$1"; shift; printf "%s\n" "$host_packages"; declare -f "$@"' - "$lab_dir/build.sh" "$@"
 }
 
 # artefact NAME HASH BUILDER [ARG...]: make sure CACHE/NAME-HASH exists and print its path.

@@ -1,0 +1,128 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# For tests that run inside the lab. The device under test is /dev/hv, or /dev/kvm (stock KVM, the
+# oracle). Each test prints "ok NAME", "not ok NAME" or "skip NAME REASON"; the rest is for the log.
+
+device=${1:-/dev/hv}
+failures=0
+work=/tmp/work
+mkdir -p "$work"
+
+ok() {
+	echo "ok $1"
+}
+
+not_ok() {
+	echo "not ok $1"
+	shift
+	[ $# -eq 0 ] || echo "  $*"
+	failures=$((failures + 1))
+}
+
+# check NAME COMMAND...: the test NAME passes if COMMAND does.
+check() {
+	local name=$1
+	shift
+	if "$@"; then ok "$name"; else not_ok "$name" "failed: $*"; fi
+}
+
+# finish: the exit status of a test script.
+finish() {
+	exit $((failures != 0))
+}
+
+# Load the module of the device under test, with a fresh kernel log.
+load_device() {
+	dmesg -C
+	if [ "$device" = /dev/kvm ]; then
+		modprobe kvm_amd "$@"
+	else
+		modprobe hv "$@"
+	fi
+}
+
+# What the kernel said since load_device that is not an information line of hv's own. Lines about
+# loading an unsigned module from outside the kernel tree are the kernel's, and expected.
+kernel_complaints() {
+	dmesg -x | grep -vE '^kern +:info +: \[[ 0-9.]*\] (hv|kvm|kvm_amd|SVM|has_svm):? ' |
+		grep -vE 'hv: (loading out-of-tree module taints kernel|module verification failed)|^kern +:info +: .* (loop[0-9]|EXT4-fs|tsc:|clocksource:)' |
+		grep -vE '^user '
+}
+
+# Unload it and see that nothing stayed behind.
+unload_device() {
+	local left
+	if [ "$device" = /dev/kvm ]; then
+		modprobe -r kvm_amd
+		return
+	fi
+	check unload modprobe -r hv
+	left=$(grep -c '^hv_' /proc/slabinfo)
+	check no_slab_left test "$left" = 0
+	left=$(grep -c '\[hv\]' /proc/vmallocinfo)
+	check no_vmalloc_left test "$left" = 0
+	left=$(kernel_complaints)
+	if [ -z "$left" ]; then ok kernel_log_clean; else not_ok kernel_log_clean "$left"; fi
+}
+
+# new_overlay NAME: a qcow2 overlay $work/NAME.qcow2 on a base image of our own, that a faulty
+# program could write to.
+new_overlay() {
+	if [ ! -e "$work/base.qcow2" ]; then
+		cp /guest/base.qcow2 "$work/base.qcow2"
+		chmod 644 "$work/base.qcow2"
+	fi
+	rm -f "$work/$1.qcow2"
+	qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 "$work/$1.qcow2"
+}
+
+base_untouched() {
+	cmp /guest/base.qcow2 "$work/base.qcow2"
+}
+
+image_clean() {
+	qemu-img check "$work/$1.qcow2"
+}
+
+# The kernel command line that makes the guest run SCRIPT and switch itself off.
+guest_cmdline() {
+	printf 'console=ttyS0 quiet cryptomgr.notests hv.run=%s' "$(printf '%s\n' "$1" | base64 -w0)"
+}
+
+# hvm_boot OVERLAY CPUS SCRIPT [ARGUMENT...]: boot the guest with hvm; its console: $work/console.
+hvm_boot() {
+	local overlay=$1 cpus=$2 script=$3
+	shift 3
+	timeout -k 5 "${BOOT_TIMEOUT:-120}" hvm run --accel "$device" --kernel /guest/vmlinuz \
+		--initrd /guest/initrd.img --append "$(guest_cmdline "$script")" \
+		--disk "$work/$overlay.qcow2" --cpus "$cpus" --mem 512M "$@" \
+		>"$work/console" 2>&1 </dev/null
+}
+
+# qemu_boot PROGRAM OVERLAY MACHINE SCRIPT [ARGUMENT...]: boot it with QEMU; MACHINE: q35, microvm.
+qemu_boot() {
+	local prog=$1 overlay=$2 machine=$3 script=$4 blk=virtio-blk-pci
+	local accel=kvm
+	shift 4
+	[ "$machine" = microvm ] && blk=virtio-blk-device
+	# QEMU 7.2 has no choice of device: kvm_device=1 gives it /dev/kvm.
+	[ "$prog" = qemu-7.2 ] || accel=kvm,device=$device
+	timeout -k 5 "${BOOT_TIMEOUT:-120}" "$prog" -M "$machine" -accel "$accel" -cpu host -m 512 \
+		-nodefaults -no-user-config -display none -serial stdio -no-reboot \
+		-kernel /guest/vmlinuz -initrd /guest/initrd.img -append "$(guest_cmdline "$script")" \
+		-drive "file=$work/$overlay.qcow2,id=d,if=none" -device "$blk,drive=d" "$@" \
+		>"$work/console" 2>&1 </dev/null
+}
+
+# console_has PATTERN...: the guest's console matches each; else show it.
+console_has() {
+	local p
+	for p in "$@"; do
+		if ! grep -qaE -- "$p" "$work/console"; then
+			echo "--- no \"$p\" on the console:"
+			tail -n 40 "$work/console"
+			echo "---"
+			return 1
+		fi
+	done
+}
