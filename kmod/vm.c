@@ -61,6 +61,7 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 	case KVM_CAP_STEAL_TIME:
 	case KVM_CAP_BINARY_STATS_FD:
 	case KVM_CAP_PCI_SEGMENT:
+	case KVM_CAP_COALESCED_PIO:
 		return 1;
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
