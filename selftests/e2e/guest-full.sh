@@ -5,7 +5,7 @@
 # shellcheck source=selftests/e2e/lib.sh
 . /with/lib.sh
 
-load_device || not_ok load
+load_device "" || not_ok load
 new_overlay full
 mkdir -p "$work/small"
 mount -t tmpfs -o size=24m tmpfs "$work/small"

@@ -5,7 +5,7 @@
 # shellcheck source=selftests/e2e/lib.sh
 . /with/lib.sh
 
-load_device || not_ok load
+load_device "" || not_ok load
 
 write='dd if=/dev/urandom of=/root/data bs=1M count=8 2>/dev/null; sync; sha256sum /root/data'
 read='sha256sum /root/data'

@@ -5,7 +5,7 @@
 # shellcheck source=selftests/e2e/lib.sh
 . /with/lib.sh
 
-load_device || not_ok load
+load_device "" || not_ok load
 RANDOM=${SEED:-$(date +%N | sed 's/^0*//')}
 # shellcheck disable=SC2016 # for the guest to expand
 load='i=0; while :; do dd if=/dev/urandom of=/root/f$((i % 7)) bs=64k count=24 conv=fsync 2>/dev/null

@@ -17,7 +17,7 @@ check line_says_what_to_do grep -qE 'hv: .*kvm' <<<"$lines"
 check kvm_still_works test -c /dev/kvm
 modprobe -r kvm_amd
 
-load_device || not_ok load
+load_device "" || not_ok load
 check device test -c /dev/hv
 # A program that holds the device keeps the module; a VM more so.
 exec 7</dev/hv

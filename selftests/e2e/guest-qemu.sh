@@ -4,7 +4,7 @@
 # shellcheck source=selftests/e2e/lib.sh
 . /with/lib.sh
 
-load_device || not_ok load
+load_device "" || not_ok load
 qemu-system-x86_64 --version | head -n 1
 
 new_overlay microvm

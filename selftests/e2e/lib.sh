@@ -31,14 +31,12 @@ finish() {
 	exit $((failures != 0))
 }
 
-# Load the module of the device under test, with a fresh kernel log.
+# load_device [OPTION]: load the module of the device under test, with a fresh kernel log.
 load_device() {
+	local module=hv
+	[ "$device" = /dev/kvm ] && module=kvm_amd
 	dmesg -C
-	if [ "$device" = /dev/kvm ]; then
-		modprobe kvm_amd "$@"
-	else
-		modprobe hv "$@"
-	fi
+	modprobe $module ${1:+"$1"}
 }
 
 # What the kernel said since load_device that is not an information line of hv's own. Lines about
