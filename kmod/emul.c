@@ -14,7 +14,7 @@
 #include "hv.h"
 #include "irq/irq.h"
 #include "mmu/mmu.h"
-#include "mmu/walk.h"
+#include "mmu/gva.h"
 #include "trace.h"
 #include "x86/x86.h"
 
@@ -22,86 +22,17 @@
 struct hv_emul_run {
 	struct hv_emul e;
 	struct hv_vcpu *vcpu;
-	struct hv_walk_env env;
+	u64 gpa;		/* where the access went that the exit reported, if it did */
+	bool gpa_valid;
 	bool may_sleep;
 	u32 user;		/* HV_WALK_USER at CPL 3 */
 };
 
-/* ---- guest-virtual to guest-physical ---------------------------------------------------------- */
-
-struct hv_walk_ctx {
-	struct hv_vcpu *vcpu;
-	bool may_sleep;
-};
-
-static int hv_walk_read(void *opaque, u64 gpa, u64 *val, unsigned int size)
-{
-	struct hv_walk_ctx *ctx = opaque;
-
-	*val = 0;
-	if (size == sizeof(*val) && !hv_guest_read_u64_nofault(ctx->vcpu->vm, gpa, val))
-		return 0;
-	if (size != sizeof(*val) && !hv_guest_read_nofault(ctx->vcpu->vm, gpa, val, size))
-		return 0;
-	if (!ctx->may_sleep)
-		return -EAGAIN;
-	return hv_guest_read(ctx->vcpu->vm, gpa, val, size);
-}
-
-static int hv_walk_cmpxchg(void *opaque, u64 gpa, u64 old, u64 new, unsigned int size)
-{
-	struct hv_walk_ctx *ctx = opaque;
-	int r;
-
-	pagefault_disable();
-	r = hv_guest_cmpxchg(ctx->vcpu->vm, gpa, &old, new, size);
-	pagefault_enable();
-	if (r == -EFAULT) {
-		if (!ctx->may_sleep)
-			return -EAGAIN;
-		r = hv_guest_cmpxchg(ctx->vcpu->vm, gpa, &old, new, size);
-	}
-	return r == 1 ? HV_WALK_RACED : r;
-}
-
-static const struct hv_walk_ops hv_walk_ops = {
-	.read = hv_walk_read,
-	.cmpxchg = hv_walk_cmpxchg,
-};
-
-static int hv_translate_la(struct hv_vcpu *vcpu, u64 la, u32 access, bool may_sleep,
-			   struct hv_walk_result *res)
-{
-	struct hv_walk_ctx ctx = { .vcpu = vcpu, .may_sleep = may_sleep };
-	const struct hv_regs *r = &vcpu->regs;
-	struct hv_walk_env env;
-
-	hv_regs_need(vcpu, HV_REGS_CR);
-	if (!(r->cr0 & X86_CR0_PG)) {
-		*res = (struct hv_walk_result) { .gpa = la, .page_shift = 12, .writable = true };
-		return 0;
-	}
-	env = (struct hv_walk_env) {
-		.ops = &hv_walk_ops,
-		.ctx = &ctx,
-		.cr0 = r->cr0,
-		.cr3 = r->cr3,
-		.cr4 = r->cr4,
-		.efer = r->efer,
-		.rflags = r->rflags,
-		.maxphyaddr = vcpu->cpuid->maxphyaddr,
-	};
-	return hv_walk(&env, la, access, res);
-}
-
 int hv_gva_to_gpa(struct hv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa)
 {
-	struct hv_walk_result res;
-	int r = hv_translate_la(vcpu, gva, access, true, &res);
+	u32 error;
 
-	if (!r)
-		*gpa = res.gpa;
-	return r;
+	return hv_gva_translate(vcpu, gva, access, true, gpa, &error);
 }
 
 /* ---- the instruction's bytes and its length ----------------------------------------------------- */
@@ -113,17 +44,18 @@ static u8 hv_emul_cpl(struct hv_vcpu *vcpu)
 
 /* Read code at a linear address, up to the page's end at most: 0 and *got, HV_WALK_FAULT, -errno. */
 static int hv_fetch(struct hv_vcpu *vcpu, u64 la, u8 *buf, unsigned int len, bool may_sleep,
-		    struct hv_walk_result *res, unsigned int *got)
+		    unsigned int *got, u32 *error)
 {
 	u32 access = HV_WALK_FETCH | (hv_emul_cpl(vcpu) == 3 ? HV_WALK_USER : 0);
-	int r = hv_translate_la(vcpu, la, access, may_sleep, res);
+	u64 gpa;
+	int r = hv_gva_translate(vcpu, la, access, may_sleep, &gpa, error);
 
 	if (r)
 		return r;
 	*got = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(la));
-	if (!hv_guest_read_nofault(vcpu->vm, res->gpa, buf, *got))
+	if (!hv_guest_read_nofault(vcpu->vm, gpa, buf, *got))
 		return 0;
-	return may_sleep ? hv_guest_read(vcpu->vm, res->gpa, buf, *got) : -EAGAIN;
+	return may_sleep ? hv_guest_read(vcpu->vm, gpa, buf, *got) : -EAGAIN;
 }
 
 static enum hv_insn_mode hv_code_mode(const struct hv_regs *r)
@@ -138,8 +70,8 @@ static enum hv_insn_mode hv_code_mode(const struct hv_regs *r)
 static int hv_decode(struct hv_vcpu *vcpu, bool may_sleep, struct hv_insn *insn)
 {
 	const struct hv_regs *r = &vcpu->regs;
-	struct hv_walk_result res;
 	enum hv_insn_mode mode;
+	u32 error = 0;
 	u8 code[HV_INSN_MAX_LEN];
 	unsigned int got = 0, part;
 	u64 la;
@@ -151,9 +83,9 @@ static int hv_decode(struct hv_vcpu *vcpu, bool may_sleep, struct hv_insn *insn)
 	do {
 		u64 at = mode == HV_INSN_64 ? la + got : (u32)(la + got);
 
-		ret = hv_fetch(vcpu, at, code + got, sizeof(code) - got, may_sleep, &res, &part);
+		ret = hv_fetch(vcpu, at, code + got, sizeof(code) - got, may_sleep, &part, &error);
 		if (ret == HV_WALK_FAULT) {
-			hv_queue_page_fault(vcpu, at, res.error);
+			hv_queue_page_fault(vcpu, at, error);
 			return HV_NEXT_RESUME;
 		}
 		if (ret == -EAGAIN && !may_sleep)
@@ -274,21 +206,42 @@ static struct hv_emul_run *to_run(struct hv_emul *e)
 	return container_of(e, struct hv_emul_run, e);
 }
 
-static int hv_emul_translate(struct hv_emul *e, u64 la, u32 access, struct hv_walk_result *res)
+/*
+ * The exit told where its access went. An instruction with one memory operand means that one, if the
+ * place in the page agrees; the CPU has checked the rights before it exited.
+ */
+static bool hv_emul_known_gpa(const struct hv_emul_run *run, u64 la, u64 *gpa)
+{
+	const struct hv_insn *insn = &run->e.insn;
+
+	if (!run->gpa_valid || offset_in_page(la) != offset_in_page(run->gpa))
+		return false;
+	/* MOV to and from memory; the rest may have an implied operand on the stack or a string. */
+	if (insn->map != HV_MAP_ONE || insn->opcode < 0x88 || insn->opcode > 0x8b)
+		return false;
+	*gpa = run->gpa;
+	return true;
+}
+
+static int hv_emul_translate(struct hv_emul *e, u64 la, u32 access, u64 *gpa)
 {
 	struct hv_emul_run *run = to_run(e);
-	int r = hv_translate_la(run->vcpu, la, access | run->user, run->may_sleep, res);
+	u32 error = 0;
+	int r;
 
-	return r == HV_WALK_FAULT ? hv_emul_raise_pf(e, la, res->error) : r;
+	if (hv_emul_known_gpa(run, la, gpa))
+		return 0;
+	r = hv_gva_translate(run->vcpu, la, access | run->user, run->may_sleep, gpa, &error);
+	return r == HV_WALK_FAULT ? hv_emul_raise_pf(e, la, error) : r;
 }
 
 static int hv_emul_fetch(struct hv_emul *e, u64 la, u8 *buf, unsigned int len, unsigned int *got)
 {
 	struct hv_emul_run *run = to_run(e);
-	struct hv_walk_result res;
-	int r = hv_fetch(run->vcpu, la, buf, len, run->may_sleep, &res, got);
+	u32 error = 0;
+	int r = hv_fetch(run->vcpu, la, buf, len, run->may_sleep, got, &error);
 
-	return r == HV_WALK_FAULT ? hv_emul_raise_pf(e, la, res.error) : r;
+	return r == HV_WALK_FAULT ? hv_emul_raise_pf(e, la, error) : r;
 }
 
 static bool hv_is_ram(struct hv_vcpu *vcpu, u64 gpa, bool write)
@@ -327,15 +280,15 @@ static int hv_emul_read(struct hv_emul *e, u64 la, void *buf, unsigned int len,
 			unsigned int access)
 {
 	u32 want = access & HV_EMUL_ACC_WRITE ? HV_WALK_WRITE : 0;
-	struct hv_walk_result res;
 	int r = HV_EMUL_OK;
+	u64 gpa;
 
 	while (len && !r) {
 		unsigned int part = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(la));
 
-		r = hv_emul_translate(e, la, want, &res);
+		r = hv_emul_translate(e, la, want, &gpa);
 		if (!r)
-			r = hv_emul_read_part(to_run(e), res.gpa, buf, part);
+			r = hv_emul_read_part(to_run(e), gpa, buf, part);
 		la += part;
 		buf += part;
 		len -= part;
@@ -375,21 +328,21 @@ static int hv_emul_write(struct hv_emul *e, u64 la, const void *buf, unsigned in
 {
 	unsigned int first = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(la));
 	struct hv_emul_run *run = to_run(e);
-	struct hv_walk_result res[2];
+	u64 gpa[2];
 	int r, ret;
 
 	/* Both pages must allow it before the first byte is written. */
-	r = hv_emul_translate(e, la, HV_WALK_WRITE, &res[0]);
+	r = hv_emul_translate(e, la, HV_WALK_WRITE, &gpa[0]);
 	if (!r && first < len)
-		r = hv_emul_translate(e, la + first, HV_WALK_WRITE, &res[1]);
+		r = hv_emul_translate(e, la + first, HV_WALK_WRITE, &gpa[1]);
 	if (r)
 		return r;
 	if (first < len && !run->may_sleep)
 		return -EAGAIN;
-	ret = hv_emul_write_part(run, res[0].gpa, buf, first);
+	ret = hv_emul_write_part(run, gpa[0], buf, first);
 	if (first == len || (ret && ret != HV_EMUL_IO))
 		return ret;
-	r = hv_emul_write_part(run, res[1].gpa, buf + first, len - first);
+	r = hv_emul_write_part(run, gpa[1], buf + first, len - first);
 	return r ?: ret;
 }
 
@@ -397,28 +350,27 @@ static int hv_emul_cmpxchg(struct hv_emul *e, u64 la, const void *old, const voi
 			   unsigned int len, bool *ok)
 {
 	struct hv_emul_run *run = to_run(e);
-	struct hv_walk_result res;
-	u64 expected = 0, value = 0;
+	u64 expected = 0, value = 0, gpa;
 	int r;
 
 	*ok = true;
 	/* A device, and what RAM cannot do atomically (16 bytes, split): a plain write. */
 	if (len > 8 || (la & (len - 1)))
 		return hv_emul_write(e, la, new, len);
-	r = hv_emul_translate(e, la, HV_WALK_WRITE, &res);
+	r = hv_emul_translate(e, la, HV_WALK_WRITE, &gpa);
 	if (r)
 		return r;
-	if (!hv_is_ram(run->vcpu, res.gpa, true))
-		return hv_emul_write_part(run, res.gpa, new, len);
+	if (!hv_is_ram(run->vcpu, gpa, true))
+		return hv_emul_write_part(run, gpa, new, len);
 	memcpy(&expected, old, len);
 	memcpy(&value, new, len);
 	pagefault_disable();
-	r = hv_guest_cmpxchg(run->vcpu->vm, res.gpa, &expected, value, len);
+	r = hv_guest_cmpxchg(run->vcpu->vm, gpa, &expected, value, len);
 	pagefault_enable();
 	if (r == -EFAULT) {
 		if (!run->may_sleep)
 			return -EAGAIN;
-		r = hv_guest_cmpxchg(run->vcpu->vm, res.gpa, &expected, value, len);
+		r = hv_guest_cmpxchg(run->vcpu->vm, gpa, &expected, value, len);
 	}
 	*ok = !r;
 	return r < 0 ? r : HV_EMUL_OK;
@@ -428,11 +380,11 @@ static int hv_emul_probe(struct hv_emul *e, u64 la, unsigned int len, unsigned i
 {
 	u32 want = access & HV_EMUL_ACC_WRITE ? HV_WALK_WRITE : 0;
 	unsigned int first = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(la));
-	struct hv_walk_result res;
-	int r = hv_emul_translate(e, la, want, &res);
+	u64 gpa;
+	int r = hv_emul_translate(e, la, want, &gpa);
 
 	if (!r && first < len)
-		r = hv_emul_translate(e, la + first, want, &res);
+		r = hv_emul_translate(e, la + first, want, &gpa);
 	return r;
 }
 
@@ -447,6 +399,9 @@ static int hv_emul_pio(struct hv_emul *e, bool in, u16 port, unsigned int size, 
 	int r = 0;
 
 	e->touched_io = true;
+	/* What a port answered could not be stored without sleeping: do not ask it yet. */
+	if (in && !run->may_sleep)
+		return -EAGAIN;
 	if (in && pio->answered) {
 		if (pio->port != port || pio->size != size || pio->count != count)
 			return HV_EMUL_UNHANDLEABLE;
@@ -517,7 +472,6 @@ static void hv_emul_begin(struct hv_emul_run *run, struct hv_vcpu *vcpu, bool ma
 	unsigned int i;
 
 	hv_regs_need(vcpu, HV_REGS_CR | HV_REGS_SEG);
-	memset(run, 0, sizeof(*run));
 	run->vcpu = vcpu;
 	run->may_sleep = may_sleep;
 	run->user = hv_emul_cpl(vcpu) == 3 ? HV_WALK_USER : 0;
@@ -532,6 +486,9 @@ static void hv_emul_begin(struct hv_emul_run *run, struct hv_vcpu *vcpu, bool ma
 	e->cpl = hv_emul_cpl(vcpu);
 	for (i = 0; i < HV_SEG_COUNT; i++)
 		hv_emul_seg(&e->seg[i], &r->seg[i]);
+	/* The second run after user space's answer decodes the same bytes. */
+	e->code_len = vcpu->mmio.code_len;
+	memcpy(e->code, vcpu->mmio.code, sizeof(e->code));
 	e->pio_buf = vcpu->pio_data;
 	e->pio_buf_len = PAGE_SIZE;
 	e->max_iterations = 64;
@@ -557,6 +514,7 @@ static void hv_emul_forget(struct hv_vcpu *vcpu)
 	vcpu->mmio.active = false;
 	vcpu->mmio.is_write = false;
 	vcpu->mmio.nr = vcpu->mmio.cur = 0;
+	vcpu->mmio.code_len = 0;
 	vcpu->pio.active = vcpu->pio.answered = false;
 }
 
@@ -591,16 +549,31 @@ static int hv_emul_failed(struct hv_emul_run *run)
 	return HV_NEXT_USER;
 }
 
-int hv_emulate(struct hv_vcpu *vcpu, bool may_sleep)
+/* A read waits for user space: keep what the second run needs. */
+static void hv_emul_keep(const struct hv_emul_run *run)
+{
+	struct hv_mmio *m = &run->vcpu->mmio;
+
+	m->rip = run->e.rip;
+	m->fault_gpa = run->gpa;
+	m->fault_gpa_valid = run->gpa_valid;
+	m->code_len = run->e.bytes_len;
+	memcpy(m->code, run->e.bytes, sizeof(m->code));
+}
+
+static int hv_emulate_at(struct hv_vcpu *vcpu, bool gpa_valid, u64 gpa, bool may_sleep)
 {
 	struct hv_emul_run run;
 	int r;
 
+	run.gpa_valid = gpa_valid;
+	run.gpa = gpa;
 	hv_emul_begin(&run, vcpu, may_sleep);
 	r = hv_emul_step(&run.e);
 	switch (r) {
 	case HV_EMUL_IO:
 		hv_emul_commit(&run);	/* earlier iterations of a string instruction */
+		hv_emul_keep(&run);
 		if (!vcpu->pio.active)
 			hv_mmio_exit(vcpu);
 		return HV_NEXT_USER;
@@ -634,7 +607,27 @@ int hv_emulate(struct hv_vcpu *vcpu, bool may_sleep)
 	}
 }
 
+int hv_emulate(struct hv_vcpu *vcpu, bool may_sleep)
+{
+	return hv_emulate_at(vcpu, false, 0, may_sleep);
+}
+
+int hv_emulate_mmio(struct hv_vcpu *vcpu, u64 gpa, bool may_sleep)
+{
+	return hv_emulate_at(vcpu, true, gpa, may_sleep);
+}
+
 /* ---- user space has answered ------------------------------------------------------------------------- */
+
+static int hv_emul_again(struct hv_vcpu *vcpu)
+{
+	if (vcpu->regs.rip != vcpu->mmio.rip) {
+		/* User space set the registers: this is another instruction. */
+		hv_emul_forget(vcpu);
+		return HV_NEXT_RESUME;
+	}
+	return hv_emulate_at(vcpu, vcpu->mmio.fault_gpa_valid, vcpu->mmio.fault_gpa, true);
+}
 
 static int hv_complete_pio(struct hv_vcpu *vcpu)
 {
@@ -646,7 +639,7 @@ static int hv_complete_pio(struct hv_vcpu *vcpu)
 		if (!pio->in)
 			return HV_NEXT_RESUME;	/* OUTS retired before it left */
 		pio->answered = true;
-		return hv_emulate(vcpu, true);
+		return hv_emul_again(vcpu);
 	}
 	if (vcpu->regs.rip != pio->rip)
 		return HV_NEXT_RESUME;		/* user space set the registers: not ours any more */
@@ -668,7 +661,7 @@ static int hv_complete_mmio(struct hv_vcpu *vcpu)
 	m->active = false;
 	if (!m->is_write) {
 		memcpy(m->frag[m->cur].data, vcpu->run->mmio.data, m->frag[m->cur].len);
-		return hv_emulate(vcpu, true);
+		return hv_emul_again(vcpu);
 	}
 	if (++m->cur < m->nr) {
 		hv_mmio_exit(vcpu);

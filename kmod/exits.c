@@ -313,7 +313,8 @@ int hv_exit_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 		if (access & HV_ACCESS_FETCH)
 			break;
 		vcpu->stats.mmio_exits++;
-		return hv_emulate(vcpu, may_sleep);
+		return access & HV_ACCESS_FINAL ? hv_emulate_mmio(vcpu, gpa, may_sleep) :
+						  hv_emulate(vcpu, may_sleep);
 	default:
 		return r;
 	}

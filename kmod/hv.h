@@ -190,6 +190,10 @@ struct hv_mmio {
 	bool is_write;
 	u8 nr;				/* fragments recorded (reads) or to do (writes) */
 	u8 cur;				/* replayed so far, or the one user space works on */
+	u8 code_len;			/* of the instruction at rip, for its second run */
+	u8 code[HV_INSN_MAX_LEN];
+	bool fault_gpa_valid;
+	u64 fault_gpa, rip;
 	struct hv_mmio_frag frag[HV_MMIO_FRAGMENTS];
 };
 
@@ -572,6 +576,8 @@ int hv_internal_error(struct hv_vcpu *vcpu, u32 suberror, u32 ndata, const u64 *
 /* ---- emul.c: the emulator's view of a vCPU, MMIO and PIO with user space ---------------------------- */
 
 int hv_emulate(struct hv_vcpu *vcpu, bool may_sleep);
+/* The same after a second-level fault at @gpa of the instruction's own access. */
+int hv_emulate_mmio(struct hv_vcpu *vcpu, u64 gpa, bool may_sleep);
 /*
  * Where the current instruction ends: HV_NEXT_NONE and *next_rip, or what the exit handler must
  * return (HV_NEXT_SLEEP, HV_NEXT_RESUME with an exception queued, -errno). @insn may be NULL;

@@ -8,6 +8,7 @@
 #define HV_ACCESS_WRITE	BIT(0)
 #define HV_ACCESS_FETCH	BIT(1)
 #define HV_ACCESS_USER	BIT(2)		/* guest walk only */
+#define HV_ACCESS_FINAL	BIT(3)		/* the instruction's own access, not the walk to it */
 
 enum hv_fault_result {
 	HV_FAULT_FIXED,			/* mapped (or someone else did): retry the access */

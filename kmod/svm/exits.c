@@ -42,6 +42,8 @@ static int svm_exit_npf(struct hv_vcpu *vcpu, bool may_sleep)
 		access |= HV_ACCESS_WRITE;
 	if (vmcb->exit_info1 & SVM_NPF_FETCH)
 		access |= HV_ACCESS_FETCH;
+	if (vmcb->exit_info1 & SVM_NPF_FINAL)
+		access |= HV_ACCESS_FINAL;
 	return hv_exit_fault(vcpu, vmcb->exit_info2, access, may_sleep);
 }
 

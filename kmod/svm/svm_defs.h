@@ -162,6 +162,7 @@
 #define SVM_NPF_PRESENT			BIT_ULL(0)
 #define SVM_NPF_WRITE			BIT_ULL(1)
 #define SVM_NPF_FETCH			BIT_ULL(4)
+#define SVM_NPF_FINAL			BIT_ULL(32)	/* not in a walk of the guest's tables */
 
 /* Nested page table entries have the format of long-mode page tables, APM2 15.25.5 */
 #define SVM_NPT_PRESENT			BIT_ULL(0)
