@@ -16,7 +16,8 @@
 #define PTE_PS		BIT_ULL(7)
 #define PTE_NX		BIT_ULL(63)
 #define PTE_ADDR	GENMASK_ULL(51, 12)
-#define EFER_LMA_NXE	(BIT_ULL(10) | BIT_ULL(11))
+#define HV_EFER_LMA	BIT_ULL(10)
+#define HV_EFER_NXE	BIT_ULL(11)
 
 struct hv_walk_ctx {
 	struct hv_vcpu *vcpu;
@@ -80,14 +81,15 @@ static bool hv_walk_quick(struct hv_vcpu *vcpu, u64 la, u32 access, u64 *gpa)
 	const struct hv_memslot *slot = NULL;
 	unsigned int shift = 39;
 
-	if ((r->efer & EFER_LMA_NXE) != EFER_LMA_NXE || (r->cr4 & X86_CR4_LA57))
+	if (!(r->efer & HV_EFER_LMA) || (r->cr4 & X86_CR4_LA57))
 		return false;
 	if (access & HV_WALK_WRITE)
 		want |= PTE_RW;
 	if (access & HV_WALK_USER)
 		want |= PTE_US;
 	forbidden = PTE_ADDR & ~(BIT_ULL(vcpu->cpuid->maxphyaddr) - 1);
-	if (access & HV_WALK_FETCH)
+	/* No execution, or a reserved bit where the guest has not enabled it. */
+	if ((access & HV_WALK_FETCH) || !(r->efer & HV_EFER_NXE))
 		forbidden |= PTE_NX;
 	for (table = r->cr3 & PTE_ADDR; ; table = pte & PTE_ADDR, shift -= 9) {
 		if (!hv_read_entry(vcpu->vm, &slot, table + (la >> shift & 0x1ff) * 8, &pte))
