@@ -8,3 +8,13 @@ UNIT_TESTS += qcow2_model_test
 qcow2_model_test_SRCS := selftests/unit/qcow2_model_test.c $(BLOCK_TEST_SRCS)
 qcow2_model_test_CFLAGS :=
 qcow2_model_test_LIBS := $(BLOCK_TEST_LIBS)
+
+UNIT_TESTS += qcow2_crash_test
+qcow2_crash_test_SRCS := selftests/unit/qcow2_crash_test.c $(BLOCK_TEST_SRCS)
+qcow2_crash_test_CFLAGS :=
+qcow2_crash_test_LIBS := $(BLOCK_TEST_LIBS)
+
+UNIT_TESTS += qcow2_bad_test
+qcow2_bad_test_SRCS := selftests/unit/qcow2_bad_test.c $(BLOCK_TEST_SRCS)
+qcow2_bad_test_CFLAGS :=
+qcow2_bad_test_LIBS := $(BLOCK_TEST_LIBS)

@@ -71,13 +71,13 @@ int test_main(int argc, char **argv, const struct test *tests, size_t n)
 
 static int run_va(const char *fmt, va_list ap)
 {
-	char cmd[4096];
-	size_t n;
+	char cmd[4096] = "{ ";
+	size_t n, room = sizeof(cmd) - 20;
 	int st;
 
-	n = (size_t)vsnprintf(cmd, sizeof(cmd) - 16, fmt, ap);
-	CHECK(n < sizeof(cmd) - 16);
-	strcat(cmd, " >out 2>&1");
+	n = (size_t)vsnprintf(cmd + 2, room, fmt, ap);
+	CHECK(n < room);
+	strcat(cmd, "; } >out 2>&1");
 	st = system(cmd);
 	CHECK(st != -1 && WIFEXITED(st), "%s", cmd);
 	return WEXITSTATUS(st);

@@ -22,10 +22,19 @@
 
 /* ---- host files ---- */
 
-enum blk_file_op { BLK_FILE_WRITE, BLK_FILE_SYNC, BLK_FILE_ZERO, BLK_FILE_TRUNCATE };
+enum blk_file_op {
+	BLK_FILE_WRITE,
+	BLK_FILE_ZERO,
+	BLK_FILE_TRUNCATE,
+	BLK_FILE_SYNC_BEGIN,
+	BLK_FILE_SYNC,		/* done: what came before the last begin is durable */
+};
 
-/* Sees every change of a file in the order in which they are made; for crash tests. */
-typedef void (*blk_file_trace_fn)(void *opaque, enum blk_file_op op, uint64_t off,
+/*
+ * Sees every change of a file just before it is made, on whatever thread, and may let it fail by
+ * returning -errno; for tests.
+ */
+typedef int (*blk_file_trace_fn)(void *opaque, enum blk_file_op op, uint64_t off,
 				  const struct iovec *iov, int iovcnt, uint64_t len);
 
 struct blk_file {

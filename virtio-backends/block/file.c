@@ -78,11 +78,10 @@ int64_t blk_file_size(const struct blk_file *f)
 	return fstat(f->fd, &st) ? -errno : st.st_size;
 }
 
-static void file_trace(struct blk_file *f, enum blk_file_op op, uint64_t off,
-		       const struct iovec *iov, int iovcnt, uint64_t len)
+static int file_trace(struct blk_file *f, enum blk_file_op op, uint64_t off,
+		      const struct iovec *iov, int iovcnt, uint64_t len)
 {
-	if (f->trace)
-		f->trace(f->trace_opaque, op, off, iov, iovcnt, len);
+	return f->trace ? f->trace(f->trace_opaque, op, off, iov, iovcnt, len) : 0;
 }
 
 int blk_file_preadv(struct blk_file *f, struct iovec *iov, int iovcnt, uint64_t off)
@@ -109,8 +108,11 @@ int blk_file_preadv(struct blk_file *f, struct iovec *iov, int iovcnt, uint64_t 
 int blk_file_pwritev(struct blk_file *f, struct iovec *iov, int iovcnt, uint64_t off)
 {
 	ssize_t n;
+	int ret;
 
-	file_trace(f, BLK_FILE_WRITE, off, iov, iovcnt, blk_iov_len(iov, iovcnt));
+	ret = file_trace(f, BLK_FILE_WRITE, off, iov, iovcnt, blk_iov_len(iov, iovcnt));
+	if (ret)
+		return ret;
 	blk_iov_advance(&iov, &iovcnt, 0);
 	while (iovcnt) {
 		n = pwritev(f->fd, iov, iovcnt < IOV_PER_CALL ? iovcnt : IOV_PER_CALL, (off_t)off);
@@ -144,6 +146,9 @@ int blk_file_sync(struct blk_file *f)
 {
 	int ret;
 
+	ret = file_trace(f, BLK_FILE_SYNC_BEGIN, 0, NULL, 0, 0);
+	if (ret)
+		return ret;
 	do {
 		ret = fdatasync(f->fd) ? -errno : 0;
 	} while (ret == -EINTR);
@@ -166,7 +171,10 @@ int blk_file_writeback(struct blk_file *f)
 
 int blk_file_truncate(struct blk_file *f, uint64_t size)
 {
-	file_trace(f, BLK_FILE_TRUNCATE, 0, NULL, 0, size);
+	int ret = file_trace(f, BLK_FILE_TRUNCATE, 0, NULL, 0, size);
+
+	if (ret)
+		return ret;
 	return ftruncate(f->fd, (off_t)size) ? -errno : 0;
 }
 
@@ -187,11 +195,15 @@ static int file_blkdev_range(struct blk_file *f, unsigned long cmd, uint64_t off
 
 int blk_file_punch(struct blk_file *f, uint64_t off, uint64_t len)
 {
+	int ret;
+
 	if (!len)
 		return 0;
 	if (f->blockdev)
 		return file_blkdev_range(f, BLKDISCARD, off, len);
-	file_trace(f, BLK_FILE_ZERO, off, NULL, 0, len);
+	ret = file_trace(f, BLK_FILE_ZERO, off, NULL, 0, len);
+	if (ret)
+		return ret;
 	if (fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len))
 		return errno == ENOSYS ? -EOPNOTSUPP : -errno;
 	return 0;
@@ -210,8 +222,7 @@ int blk_file_zero(struct blk_file *f, uint64_t off, uint64_t len)
 			return 0;
 	} else if (!fallocate(f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)off,
 			      (off_t)len)) {
-		file_trace(f, BLK_FILE_ZERO, off, NULL, 0, len);
-		return 0;
+		return file_trace(f, BLK_FILE_ZERO, off, NULL, 0, len);
 	} else if (errno == ENOSPC || errno == EDQUOT || errno == EIO) {
 		return -errno;
 	}

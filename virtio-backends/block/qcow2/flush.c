@@ -187,7 +187,8 @@ static int write_all(struct qcow2 *q, bool refcounts)
 
 int qcow2_flush_meta(struct qcow2 *q, bool closing)
 {
-	bool refcounts = !q->lazy || closing;
+	/* A table that has moved must be in place before its old clusters can be used again. */
+	bool refcounts = !q->lazy || closing || q->rt_moved;
 	int ret;
 
 	if (atomic_load(&q->broken))

@@ -284,7 +284,7 @@ static int repair_table(struct counts *c)
 static int repair_blocks(struct counts *c)
 {
 	struct qcow2 *q = c->q;
-	uint64_t i, k, first, cluster;
+	uint64_t i, k, first, cluster = 0;
 	bool used;
 	int ret;
 
