@@ -3,6 +3,8 @@
 #ifndef HV_EVENTS_H
 #define HV_EVENTS_H
 
+#include <linux/types.h>
+
 struct hv_vcpu;
 
 /* HV_REQ_EVENT: hand at most one event to the hardware, ask for windows for the others. */

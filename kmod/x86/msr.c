@@ -20,8 +20,7 @@
 
 static bool hv_canonical(const struct hv_vcpu *vcpu, u64 la)
 {
-	unsigned int shift = vcpu->cpuid->has_la57 || (hv_caps.cr4 & X86_CR4_LA57 &&
-						       !vcpu->cpuid->nr) ? 7 : 16;
+	unsigned int shift = vcpu->cpuid->has_la57 ? 7 : 16;
 
 	return (u64)((s64)(la << shift) >> shift) == la;
 }

@@ -70,6 +70,7 @@ extern int kshim_rcu_readers;
 #define rcu_assign_pointer(p, v)	WRITE_ONCE(p, v)
 #define RCU_INIT_POINTER(p, v)		WRITE_ONCE(p, v)
 #define kfree_rcu(p, member)	free(p)
+#define kvfree_rcu		kfree_rcu
 #define srcu_read_lock(s)	((s)->readers++)
 #define srcu_read_unlock(s, i)	do { (void)(i); BUG_ON(!(s)->readers--); } while (0)
 #define srcu_read_lock_held(s)	((s)->readers > 0)

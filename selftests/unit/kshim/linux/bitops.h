@@ -97,4 +97,14 @@ static inline s32 sign_extend32(u32 x, int bit)
 	return (s32)(x << (31 - bit)) >> (31 - bit);
 }
 
+static inline unsigned long find_first_bit(const unsigned long *p, unsigned long size)
+{
+	unsigned long i;
+
+	for (i = 0; i < size; i++)
+		if (p[i / 64] >> (i % 64) & 1)
+			break;
+	return i;
+}
+
 #endif
