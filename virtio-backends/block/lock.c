@@ -22,6 +22,13 @@
 #define LOCK_USE_BASE		100
 #define LOCK_FORBID_BASE	200
 
+/*
+ * A process that was killed keeps its locks until the kernel has torn down its io_uring, some
+ * milliseconds after it is gone.
+ */
+#define LOCK_TRIES	12
+#define LOCK_WAIT_US	50000
+
 #define PERM_READ	(1u << 0)
 #define PERM_WRITE	(1u << 1)
 #define PERM_RESIZE	(1u << 3)
@@ -68,7 +75,7 @@ static int lock_take(int fd, off_t base, unsigned int perms)
 	return 0;
 }
 
-int blk_file_lock(struct blk_file *f, struct hv_err *err)
+static int lock_try(struct blk_file *f)
 {
 	unsigned int use = PERM_READ | (f->writable ? PERM_WRITE | PERM_RESIZE : 0);
 	unsigned int forbid = PERM_WRITE | PERM_RESIZE;
@@ -81,8 +88,22 @@ int blk_file_lock(struct blk_file *f, struct hv_err *err)
 		ret = lock_check(f->fd, LOCK_FORBID_BASE, use);
 	if (!ret)
 		ret = lock_check(f->fd, LOCK_USE_BASE, forbid);
-	if (ret != -EBUSY)
-		return 0;
+	return ret;
+}
+
+int blk_file_lock(struct blk_file *f, struct hv_err *err)
+{
+	struct flock fl;
+	int i;
+
+	for (i = 0; i < LOCK_TRIES; i++) {
+		if (lock_try(f) != -EBUSY)
+			return 0;
+		/* Let go meanwhile: another one may be trying as well. */
+		fl = (struct flock){ .l_type = F_UNLCK, .l_whence = SEEK_SET };
+		fcntl(f->fd, F_OFD_SETLK, &fl);
+		usleep(LOCK_WAIT_US);
+	}
 	return hv_err_set(err, -EBUSY, f->writable ?
 			  "%s: in use by another process (lock held); a disk can be written by one guest only" :
 			  "%s: being written by another process (lock held)", f->path);
