@@ -220,6 +220,7 @@ struct delayed_work {
 
 struct pid;
 struct rcuwait { int unused; };
+typedef struct { int unused; } wait_queue_head_t;
 struct preempt_notifier { int unused; };
 struct mmu_notifier { int unused; };
 struct mm_struct { int unused; };
