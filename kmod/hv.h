@@ -326,6 +326,8 @@ struct hv_vm {
 
 	struct mutex slots_lock;
 	struct srcu_struct srcu;	/* memory slots and I/O buses */
+	atomic_t quiescing;		/* writers in hv_vcpus_quiesce() */
+	wait_queue_head_t quiesce_wait;	/* vCPUs wait for them to finish */
 	struct hv_memslots __rcu *memslots;
 	u64 nr_slot_pages;
 
@@ -506,6 +508,11 @@ void hv_vcpu_kick(struct hv_vcpu *vcpu);
 void hv_vcpu_wake(struct hv_vcpu *vcpu);
 /* Set a request bit on all vCPUs and wait until none of them is still in guest mode without it. */
 void hv_request_all(struct hv_vm *vm, enum hv_req req);
+/*
+ * Wait until no vCPU uses what it has read under vm->srcu before; vm->slots_lock held. Not by
+ * synchronize_srcu() alone: a vCPU holds the lock in guest mode, and would hold it for ever.
+ */
+void hv_vcpus_quiesce(struct hv_vm *vm);
 
 static inline void hv_request(struct hv_vcpu *vcpu, enum hv_req req)
 {

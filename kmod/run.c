@@ -14,6 +14,7 @@
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <linux/vtime.h>
+#include <linux/wait.h>
 #include <asm/processor-flags.h>
 
 #include "compat/guest_work.h"
@@ -52,10 +53,18 @@ static void hv_requests_quick(struct hv_vcpu *vcpu)
 #define HV_REQS_QUICK (BIT(HV_REQ_TLB_FLUSH) | BIT(HV_REQ_TIMER) | BIT(HV_REQ_NMI) | \
 		       BIT(HV_REQ_EVENT) | BIT(HV_REQ_UNBLOCK))
 
+/*
+ * Let go of vm->srcu until those who asked for it have what they wait for. Taking it again at once
+ * would not do: the grace period may begin after that, and wait for this vCPU, which has been asked
+ * already and stays in the guest.
+ */
 static void hv_srcu_relock(struct hv_vcpu *vcpu)
 {
-	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
-	vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
+	struct hv_vm *vm = vcpu->vm;
+
+	srcu_read_unlock(&vm->srcu, vcpu->srcu_idx);
+	wait_event_killable(vm->quiesce_wait, !atomic_read(&vm->quiescing));
+	vcpu->srcu_idx = srcu_read_lock(&vm->srcu);
 }
 
 /* Those that may sleep or end KVM_RUN. */
@@ -269,6 +278,9 @@ static int hv_run_loop(struct hv_vcpu *vcpu)
 {
 	int next;
 
+	/* It may be too new to have been asked. */
+	if (unlikely(atomic_read(&vcpu->vm->quiescing)))
+		hv_srcu_relock(vcpu);
 	for (;;) {
 		next = hv_requests_slow(vcpu);
 		if (next != HV_NEXT_RESUME)

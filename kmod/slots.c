@@ -240,19 +240,12 @@ static struct hv_memslots *hv_slots_copy(const struct hv_memslots *old,
 	return slots;
 }
 
-/* No vCPU uses what was read from the table before this call any more. */
-static void hv_slots_quiesce(struct hv_vm *vm)
-{
-	hv_request_all(vm, HV_REQ_SLOTS);
-	synchronize_srcu_expedited(&vm->srcu);
-}
-
 static void hv_slots_publish(struct hv_vm *vm, struct hv_memslots *slots)
 {
 	struct hv_memslots *old = hv_memslots(vm);
 
 	rcu_assign_pointer(vm->memslots, slots);
-	hv_slots_quiesce(vm);
+	hv_vcpus_quiesce(vm);
 	kvfree(old);
 }
 
@@ -260,7 +253,7 @@ static void hv_slots_publish(struct hv_vm *vm, struct hv_memslots *slots)
 static void hv_slot_retire(struct hv_vm *vm, struct hv_memslot *slot)
 {
 	WRITE_ONCE(slot->invalid, true);
-	hv_slots_quiesce(vm);
+	hv_vcpus_quiesce(vm);
 	hv_mmu_zap_slot(vm, slot);
 }
 

@@ -81,6 +81,17 @@ void hv_request_all(struct hv_vm *vm, enum hv_req req)
 	put_cpu();
 }
 
+void hv_vcpus_quiesce(struct hv_vm *vm)
+{
+	/* Before the request: a vCPU that is not asked because it is new sees this instead. */
+	atomic_inc(&vm->quiescing);
+	smp_mb__after_atomic();
+	hv_request_all(vm, HV_REQ_SLOTS);
+	synchronize_srcu_expedited(&vm->srcu);
+	atomic_dec(&vm->quiescing);
+	wake_up_all(&vm->quiesce_wait);
+}
+
 /* ---- the thread's comings and goings ------------------------------------------------------------- */
 
 static void hv_vcpu_arrive(struct hv_vcpu *vcpu, int cpu)

@@ -59,9 +59,7 @@ static void hv_iobus_replace(struct hv_vm *vm, enum hv_bus_kind kind, struct hv_
 
 	rcu_assign_pointer(vm->buses[kind], bus);
 	if (wait) {
-		/* vCPUs hold srcu while they run: have them let go of it. */
-		hv_request_all(vm, HV_REQ_SLOTS);
-		synchronize_srcu_expedited(&vm->srcu);
+		hv_vcpus_quiesce(vm);
 		kfree(old);
 	} else if (old) {
 		call_srcu(&vm->srcu, &old->rcu, hv_iobus_free_rcu);
