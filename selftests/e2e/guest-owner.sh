@@ -10,7 +10,7 @@ err=$(modprobe hv 2>&1)
 check refused test $? != 0
 check refused_ebusy grep -q 'Device or resource busy' <<<"$err"
 check no_device test ! -e /dev/hv
-lines=$(dmesg -x | grep -vE 'loading out-of-tree|module verification failed')
+lines=$(kernel_complaints)
 echo "$lines"
 check one_line test "$(grep -c . <<<"$lines")" = 1
 check line_says_what_to_do grep -qE 'hv: .*kvm' <<<"$lines"
