@@ -70,7 +70,7 @@ void hv_vcpu_kick(struct hv_vcpu *vcpu)
 	world_kicks++;
 }
 
-void hv_request_all(struct hv_vm *vm, enum hv_req req)
+void hv_vcpus_quiesce(struct hv_vm *vm)
 {
 }
 
