@@ -126,7 +126,7 @@ static bool virtio_should_run(struct virtio_dev *dev)
 	uint8_t status = atomic_load(&dev->status);
 
 	return (status & VIRTIO_STATUS_DRIVER_OK) && !(status & VIRTIO_STATUS_NEEDS_RESET) &&
-	       !dev->paused && !dev->started;
+	       !dev->paused && !dev->dma_off && !dev->started;
 }
 
 static void virtio_reset_locked(struct virtio_dev *dev)
@@ -160,6 +160,17 @@ void virtio_dev_resume(struct virtio_dev *dev)
 	pthread_mutex_lock(&dev->lock);
 	dev->paused = false;
 	if (virtio_should_run(dev))
+		virtio_start(dev);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+void virtio_dev_allow_dma(struct virtio_dev *dev, bool allow)
+{
+	pthread_mutex_lock(&dev->lock);
+	dev->dma_off = !allow;
+	if (!allow)
+		virtio_stop(dev);
+	else if (virtio_should_run(dev))
 		virtio_start(dev);
 	pthread_mutex_unlock(&dev->lock);
 }

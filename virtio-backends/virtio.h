@@ -100,6 +100,7 @@ struct virtio_dev {
 	uint64_t driver_features;
 	bool started;		/* between start() and stop() */
 	bool paused;		/* by virtio_dev_pause() */
+	bool dma_off;		/* by virtio_dev_allow_dma() */
 
 	/* Any thread. */
 	atomic_uchar status;
@@ -158,6 +159,12 @@ void virtio_dev_notify_queue(struct virtio_dev *dev, unsigned int queue);
 /* Stop processing with all state in place, and go on. For pausing a VM; pairs do not nest. */
 void virtio_dev_pause(struct virtio_dev *dev);
 void virtio_dev_resume(struct virtio_dev *dev);
+
+/*
+ * A transport whose driver can forbid access to memory (the PCI command register) says so here; the
+ * device rests meanwhile. Allowed at first.
+ */
+void virtio_dev_allow_dma(struct virtio_dev *dev, bool allow);
 
 /* State of the device, its queues and its model; it must be paused (or never started). */
 void virtio_dev_save(struct virtio_dev *dev, struct hv_state_writer *w);

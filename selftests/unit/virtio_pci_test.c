@@ -321,6 +321,29 @@ static void test_life_cycle(void)
 	tear_down();
 }
 
+/* A device that is not bus master rests, and goes on where it was. */
+static void test_bus_master(void)
+{
+	unsigned int starts, stops;
+
+	set_up();
+	starts = toy_starts;
+	stops = toy_stops;
+	cfg_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	driver_ok();
+	CHECK_EQ(toy_starts, starts);
+	cfg_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	CHECK_EQ(toy_starts, starts + 1);
+	toy.vqs[0].used_idx = 5;
+	cfg_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	CHECK_EQ(toy_stops, stops + 1);
+	CHECK_EQ(cr(VIRTIO_PCI_COMMON_STATUS, 1), 0xf);
+	cfg_write(PCI_COMMAND, 1, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	CHECK_EQ(toy_starts, starts + 2);
+	CHECK_EQ(toy.vqs[0].used_idx, 5);
+	tear_down();
+}
+
 static bool kicked(unsigned int q)
 {
 	uint64_t n;
@@ -332,7 +355,7 @@ static void test_doorbells(void)
 {
 	create();
 	CHECK_EQ(fake_vm.doorbells, 0);
-	cfg_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	cfg_write(PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	find_structures();
 	CHECK_EQ(fake_vm.doorbells, QUEUES);
 	for (unsigned int i = 0; i < QUEUES; i++) {
@@ -568,6 +591,7 @@ int main(void)
 	TEST_RUN(test_bad_queue_size);
 	TEST_RUN(test_wrong_widths);
 	TEST_RUN(test_life_cycle);
+	TEST_RUN(test_bus_master);
 	TEST_RUN(test_doorbells);
 	TEST_RUN(test_msix);
 	TEST_RUN(test_intx);

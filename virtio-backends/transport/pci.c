@@ -446,6 +446,9 @@ static void virtio_pci_config_written(struct pci_dev *d, unsigned int off, unsig
 	struct virtio_pci *vp = to_virtio_pci(d);
 	uint32_t at, size, v = 0;
 
+	/* Not a bus master: neither a queue nor a buffer may be touched. */
+	if (off < PCI_COMMAND + 2 && off + len > PCI_COMMAND)
+		virtio_dev_allow_dma(vp->dev, atomic_load(&d->bus_master));
 	if (!cfg_cap_touched(vp, off, len) || !cfg_cap_window(vp, &at, &size))
 		return;
 	memcpy(&v, &d->config[vp->cfg_cap + sizeof(struct virtio_pci_cap)], size);

@@ -76,7 +76,10 @@ struct pci_bar {
 struct pci_dev_ops {
 	/* Optional: bytes [off, off + len) are about to be read: refresh what is not constant. */
 	void (*config_reading)(struct pci_dev *d, unsigned int off, unsigned int len);
-	/* Optional: bytes [off, off + len) were written (config[] has the new value). */
+	/*
+	 * Optional: bytes [off, off + len) were written (config[] has the new value). Also called
+	 * for the command register after a reset and after state was loaded.
+	 */
 	void (*config_written)(struct pci_dev *d, unsigned int off, unsigned int len);
 	/* Optional: the BAR began (@mapped) or is about to cease to answer at @base. */
 	void (*bar_mapped)(struct pci_dev *d, unsigned int bar, uint64_t base, bool mapped);

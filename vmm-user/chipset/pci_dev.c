@@ -235,7 +235,7 @@ static bool touches(unsigned int reg, unsigned int size, unsigned int from, unsi
 	return reg < from + len && from < reg + size;
 }
 
-static void pci_command_written(struct pci_dev *d)
+static void pci_apply_command(struct pci_dev *d)
 {
 	uint16_t command = get16(&d->config[PCI_COMMAND]);
 
@@ -255,7 +255,7 @@ void pci_dev_config_write(struct pci_dev *d, unsigned int reg, unsigned int size
 		*p &= ~(v & d->w1cmask[reg + i]);
 	}
 	if (touches(reg, size, PCI_COMMAND, 2)) {
-		pci_command_written(d);
+		pci_apply_command(d);
 		pci_update_bars(d);
 	} else if (touches(reg, size, PCI_BASE_ADDRESS_0, 4 * PCI_BARS)) {
 		pci_update_bars(d);
@@ -268,6 +268,12 @@ void pci_dev_config_write(struct pci_dev *d, unsigned int reg, unsigned int size
 		d->ops->config_written(d, reg, size);
 }
 
+static void pci_tell_command(struct pci_dev *d)
+{
+	if (d->ops->config_written)
+		d->ops->config_written(d, PCI_COMMAND, 2);
+}
+
 void pci_dev_reset(struct pci_dev *d)
 {
 	pci_dev_unmap_bars(d);
@@ -276,8 +282,9 @@ void pci_dev_reset(struct pci_dev *d)
 	memcpy(d->config, d->initial, sizeof(d->config));
 	if (d->msix)
 		pci_msix_reset(d);
-	pci_command_written(d);
+	pci_apply_command(d);
 	pci_intx_set(d, false);
+	pci_tell_command(d);
 }
 
 /* After pci_dev_reset(). */
@@ -287,6 +294,7 @@ void pci_dev_restore_config(struct pci_dev *d, const uint8_t *config)
 		d->config[i] = (d->initial[i] & ~d->wmask[i]) | (config[i] & d->wmask[i]);
 	if (d->msix)
 		pci_msix_config_written(d);
-	pci_command_written(d);
+	pci_apply_command(d);
 	pci_update_bars(d);
+	pci_tell_command(d);
 }
