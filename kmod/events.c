@@ -157,18 +157,39 @@ static void hv_inject_exception(struct hv_vcpu *vcpu)
 	hv_call(inject)(vcpu);
 }
 
-/* An interrupt of user space's controller (KVM_INTERRUPT): an 8259 of its own, or everything. */
+/* Does this vCPU take interrupts from user space's controller: everything, or an 8259 of its own? */
+static bool hv_user_irq_wired(const struct hv_vcpu *vcpu)
+{
+	return !vcpu->vm->pic && (!vcpu->lapic || hv_lapic_takes_pic(vcpu->lapic));
+}
+
 static bool hv_user_irq_waiting(const struct hv_vcpu *vcpu)
 {
-	return vcpu->events.user_irq >= 0 && (!vcpu->lapic || hv_lapic_takes_pic(vcpu->lapic));
+	return vcpu->events.user_irq >= 0 && hv_user_irq_wired(vcpu);
 }
 
 bool hv_user_irq_ready(struct hv_vcpu *vcpu)
 {
 	if (vcpu->vm->pic)
 		return true;
-	return (!vcpu->lapic || hv_lapic_takes_pic(vcpu->lapic)) && vcpu->events.user_irq < 0 &&
+	return hv_user_irq_wired(vcpu) && vcpu->events.user_irq < 0 &&
 	       !vcpu->events.interrupt.injected && hv_call(event_allowed)(vcpu, HV_EVENT_IRQ);
+}
+
+bool hv_user_wants_window(struct hv_vcpu *vcpu)
+{
+	return !vcpu->vm->pic && READ_ONCE(vcpu->run->request_interrupt_window) &&
+	       hv_user_irq_ready(vcpu);
+}
+
+int hv_exit_irq_window(struct hv_vcpu *vcpu)
+{
+	vcpu->stats.irq_window_exits++;
+	hv_request(vcpu, HV_REQ_EVENT);
+	if (!hv_user_wants_window(vcpu))
+		return HV_NEXT_RESUME;
+	vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+	return HV_NEXT_USER;
 }
 
 /* Returns the vector to inject from whatever interrupt controller the VM has, or -1. */
@@ -236,7 +257,7 @@ void hv_events_inject(struct hv_vcpu *vcpu)
 			hv_inject_irq(vcpu);
 		if (hv_irq_waiting(vcpu))
 			hv_call(event_window)(vcpu, HV_EVENT_IRQ);
-	} else if (!vcpu->vm->pic && READ_ONCE(vcpu->run->request_interrupt_window)) {
+	} else if (hv_user_irq_wired(vcpu) && READ_ONCE(vcpu->run->request_interrupt_window)) {
 		hv_call(event_window)(vcpu, HV_EVENT_IRQ);
 	}
 

@@ -15,6 +15,8 @@ void hv_take_nmis(struct hv_vcpu *vcpu);
 bool hv_irq_waiting(struct hv_vcpu *vcpu);
 /* May user space give the next KVM_INTERRUPT (kvm_run.ready_for_interrupt_injection)? */
 bool hv_user_irq_ready(struct hv_vcpu *vcpu);
+/* Is that what it waits for (kvm_run.request_interrupt_window)? */
+bool hv_user_wants_window(struct hv_vcpu *vcpu);
 /* Let a pending exception's CR2 or DR6 become visible. */
 void hv_exception_payload_apply(struct hv_vcpu *vcpu);
 

@@ -569,6 +569,7 @@ int hv_exit_hypercall(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_xsetbv(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_skip(struct hv_vcpu *vcpu, bool may_sleep);	/* INVD, WBINVD, MONITOR...: a NOP */
 int hv_exit_ud(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_exit_irq_window(struct hv_vcpu *vcpu);	/* events.c: the guest can take interrupts now */
 int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 next_rip,
 		bool may_sleep);
 /* Second-level fault: @access are HV_ACCESS_*. */

@@ -268,12 +268,6 @@ static int hv_thread_work(struct hv_vcpu *vcpu)
 	return r;
 }
 
-static bool hv_user_wants_window(struct hv_vcpu *vcpu)
-{
-	return !vcpu->vm->pic && READ_ONCE(vcpu->run->request_interrupt_window) &&
-	       hv_user_irq_ready(vcpu);
-}
-
 static int hv_run_loop(struct hv_vcpu *vcpu)
 {
 	int next;
@@ -330,6 +324,8 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 	}
 	if (READ_ONCE(run->kvm_valid_regs) || READ_ONCE(run->kvm_dirty_regs))
 		return -EINVAL;		/* KVM_CAP_SYNC_REGS is not offered */
+	if (!vcpu->vm->pic && READ_ONCE(run->request_interrupt_window))
+		hv_request(vcpu, HV_REQ_EVENT);
 	if (!vcpu->lapic)
 		vcpu->user_cr8 = READ_ONCE(run->cr8) & 0xf;
 	next = hv_emulate_complete(vcpu);

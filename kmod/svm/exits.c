@@ -24,13 +24,11 @@ static int svm_exit_irq_window(struct hv_vcpu *vcpu, bool may_sleep)
 {
 	struct svm_vmcb *vmcb = to_svm(vcpu)->vmcb;
 
-	vcpu->stats.irq_window_exits++;
 	vmcb->int_ctl &= ~(SVM_V_IRQ | SVM_V_IGN_TPR | SVM_V_INTR_PRIO_MASK);
 	vmcb->intercept1 &= ~SVM_I1_VINTR;
 	vmcb->intercept_cr &= ~SVM_CR_WRITE(8);
 	svm_dirty(vmcb, SVM_CLEAN_INTR | SVM_CLEAN_INTERCEPTS);
-	hv_request(vcpu, HV_REQ_EVENT);
-	return HV_NEXT_RESUME;
+	return hv_exit_irq_window(vcpu);
 }
 
 static int svm_exit_npf(struct hv_vcpu *vcpu, bool may_sleep)
