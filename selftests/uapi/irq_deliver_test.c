@@ -453,6 +453,91 @@ static void test_pit(void)
 	ut_vm_destroy(&vm);
 }
 
+/* ---- chips in user space ---------------------------------------------------------------------- */
+
+static void test_split(void)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
+	struct kvm_irqchip chip = { 0 };
+	struct ut_vcpu *v;
+	uint32_t value;
+
+	ut_vm_create(&vm, 0);
+	if (ioctl(vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_SPLIT_IRQCHIP) <= 0) {
+		ut_vm_destroy(&vm);
+		ut_skip("no split irqchip");
+	}
+	cap.args[0] = 1 << 20;
+	CHECK_ERRNO(ioctl(vm.fd, KVM_ENABLE_CAP, &cap), EINVAL);
+	cap.args[0] = 24;
+	CHECK_EQ(ioctl(vm.fd, KVM_ENABLE_CAP, &cap), 0);
+	CHECK_ERRNO(ioctl(vm.fd, KVM_ENABLE_CAP, &cap), EEXIST);
+	CHECK_ERRNO(ioctl(vm.fd, KVM_CREATE_IRQCHIP, 0), EEXIST);
+	CHECK_ERRNO(ioctl(vm.fd, KVM_GET_IRQCHIP, &chip), ENXIO);
+	v = ut_vcpu_create(&vm);
+	ig_set_handlers(&vm, IG_EOI_APIC);
+	ig_start(v, ig_guest_wait);
+	ig_wait_for(v, 0x50, 0);
+	CHECK_EQ(ig_finish(v), 1);
+	/* The EOI of a level-triggered pin's vector is user space's IOAPIC's affair. */
+	CHECK_EQ(ig_route_msi(&vm, 5, IG_APIC, 0xc061), 0);
+	ig_start(v, ig_guest_wait);		/* a run first: the routes reach the vCPU */
+	ig_wait_for(v, 0x50, 0);
+	CHECK_EQ(ig_finish(v), 1);
+	CHECK_EQ(ig_irq_line(&vm, 5, 1), 0);
+	ig_start(v, ig_guest_wait);
+	ig_wait_for(v, 0x61, 1);
+	CHECK_EQ(ut_run(v, &value), UT_EXIT);
+	CHECK_EQ(v->run->exit_reason, KVM_EXIT_IOAPIC_EOI);
+	CHECK_EQ(v->run->eoi.vector, 0x61);
+	CHECK_EQ(ig_finish(v), 1);
+	CHECK_EQ(ig_counts(&vm)[0x61], 1);
+	ut_vm_destroy(&vm);
+}
+
+UT_GUEST static void guest_window(void *args)
+{
+	ut_done(1);
+	__asm__ volatile("sti; nop; nop; nop; cli" ::: "memory");
+	ut_done(2);
+	ig_halt_until(0x33, 1);
+	ut_done(3);
+}
+
+/* No irqchip at all: KVM_INTERRUPT, and the wait until the guest can take one. */
+static void test_user_irq(void)
+{
+	struct kvm_interrupt irq = { .irq = 256 };
+	struct ut_vcpu *v;
+	uint32_t value;
+
+	ut_vm_create(&vm, 1);
+	v = &vm.vcpu[0];
+	ig_set_handlers(&vm, IG_EOI_PIC);
+	CHECK_ERRNO(ioctl(v->fd, KVM_INTERRUPT, &irq), EINVAL);
+	ig_start(v, guest_window);
+	CHECK_EQ(ig_finish(v), 1);
+	CHECK_EQ(v->run->if_flag, 0);
+	CHECK_EQ(v->run->ready_for_interrupt_injection, 0);
+	v->run->request_interrupt_window = 1;
+	CHECK_EQ(ut_run(v, &value), UT_EXIT);
+	CHECK_EQ(v->run->exit_reason, KVM_EXIT_IRQ_WINDOW_OPEN);
+	CHECK_EQ(v->run->if_flag, 1);
+	CHECK_EQ(v->run->ready_for_interrupt_injection, 1);
+	v->run->request_interrupt_window = 0;
+	irq.irq = 0x33;
+	CHECK_EQ(ioctl(v->fd, KVM_INTERRUPT, &irq), 0);
+	/* The handler's EOI goes to ports that are user space's now. */
+	CHECK_EQ(ut_run(v, &value), UT_EXIT);
+	CHECK_EQ(v->run->exit_reason, KVM_EXIT_IO);
+	CHECK_EQ(v->run->io.port, 0xa0);
+	CHECK_EQ(ut_run(v, &value), UT_EXIT);
+	CHECK_EQ(ig_finish(v), 2);
+	CHECK_EQ(ig_counts(&vm)[0x33], 1);
+	CHECK_EQ(ig_finish(v), 3);
+	ut_vm_destroy(&vm);
+}
+
 static void on_signal(int sig)
 {
 }
@@ -473,6 +558,8 @@ int main(int argc, char **argv)
 		{ "lapic-timer", test_timer },
 		{ "lapic-tsc-deadline", test_deadline },
 		{ "pit-irq0", test_pit },
+		{ "irq-split", test_split },
+		{ "irq-from-user", test_user_irq },
 	};
 
 	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = on_signal }, NULL);

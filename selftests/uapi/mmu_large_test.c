@@ -218,19 +218,45 @@ static long swapped(void)
 	return kib < 0 ? -1 : kib / 4;
 }
 
+/* Does this host swap out on request at all, memory that no guest has ever seen? */
+static bool can_page_out(void)
+{
+	size_t size = 256 * UT_PAGE;
+	uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long before = swapped();
+
+	NEED(p != MAP_FAILED);
+	madvise(p, size, MADV_NOHUGEPAGE);
+	memset(p, 1, size);
+	madvise(p, size, MADV_PAGEOUT);
+	before = swapped() - before;
+	munmap(p, size);
+	return before > 0;
+}
+
 static void test_swap(void)
 {
-	unsigned int round;
+	unsigned int round, try;
+	uint64_t page;
 
 	ut_swap_on();
+	if (!can_page_out()) {
+		ut_swap_off();
+		ut_skip("the host does not page out on request");
+	}
 	start();
+	/* Not every kernel swaps large pages. */
+	madvise(mem, SIZE, MADV_DONTNEED);
+	madvise(mem, SIZE, MADV_NOHUGEPAGE);
+	for (page = 0; page < NPAGES; page++)
+		*(uint64_t *)(mem + page * UT_PAGE) = page;
 	for (round = 0; round < 4; round++) {
 		step(0, NPAGES, round, 1);
-		CHECK(madvise(mem, SIZE, MADV_PAGEOUT) == 0);
-		if (!round) {
-			printf("# %ld pages in swap\n", swapped());
-			CHECK(swapped() > (long)NPAGES / 4);
-		}
+		/* Older kernels keep what the guest has used: the first call only makes it old. */
+		for (try = 0; try < 4 && swapped() < (long)NPAGES / 4; try++)
+			CHECK(madvise(mem, SIZE, MADV_PAGEOUT) == 0);
+		printf("# %ld pages in swap after %u calls\n", swapped(), try);
+		CHECK(swapped() > (long)NPAGES / 4);
 	}
 	step(0, NPAGES, 4, 0);
 	check_host(4);
