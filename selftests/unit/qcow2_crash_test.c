@@ -263,6 +263,28 @@ static unsigned int kill_points(unsigned int want, bool lazy, struct rnd *r)
 	return checked;
 }
 
+/* At random points, and several times at each change of the header. */
+static unsigned int power_losses(unsigned int want, bool lazy, struct rnd *r)
+{
+	unsigned int checked = 0, k;
+	size_t i;
+
+	for (i = 0; i < n_events; i++) {
+		for (k = 0; k < 4 && events[i].op == BLK_FILE_WRITE && events[i].off < 512; k++) {
+			rebuild_power_loss(i + 1, r);
+			check_point(i + 1, true, lazy);
+			checked++;
+		}
+	}
+	for (; want; want--) {
+		i = rnd_below(r, n_events) + 1;
+		rebuild_power_loss(i, r);
+		check_point(i, true, lazy);
+		checked++;
+	}
+	return checked;
+}
+
 /* ---- the guest ---- */
 
 static void guest_op(struct test_queue *tq, enum blk_op op, uint64_t sector, uint64_t count)
@@ -316,8 +338,9 @@ static void crash(unsigned int seed, unsigned int count, unsigned int points, bo
 	struct rnd r = { .s = seed };
 	struct test_queue tq;
 	struct blk_image *img;
-	unsigned int i, kills;
+	unsigned int kills, losses;
 	uint64_t s;
+	size_t i;
 
 	run("qemu-img convert -O raw t raw");
 	file_read_at("raw", 0, raw, sizeof(raw));
@@ -348,13 +371,8 @@ static void crash(unsigned int seed, unsigned int count, unsigned int points, bo
 	run("cmp crash t");
 
 	kills = kill_points(points, lazy, &r);
-	for (i = 0; i < points; i++) {
-		size_t n = rnd_below(&r, n_events) + 1;
-
-		rebuild_power_loss(n, &r);
-		check_point(n, true, lazy);
-	}
-	printf("    %zu changes, %u kills, %u power losses\n", n_events, kills, points);
+	losses = power_losses(points, lazy, &r);
+	printf("    %zu changes, %u kills, %u power losses\n", n_events, kills, losses);
 	record_reset();
 }
 

@@ -34,6 +34,7 @@ struct l2_slice {
 struct refcount_block {
 	void *data;			/* big endian; NULL: not loaded */
 	bool dirty;
+	uint32_t lo, hi;		/* bytes that are, whole pages */
 };
 
 /* Clusters: allocated but not linked yet, or unlinked but not free yet. */
@@ -167,6 +168,8 @@ int qcow2_refcount_get(struct qcow2 *q, uint64_t cluster, uint64_t *count);
 int qcow2_refcount_set(struct qcow2 *q, uint64_t cluster, uint64_t count);
 int qcow2_refblock_load(struct qcow2 *q, uint64_t cluster, struct refcount_block **rb);
 int qcow2_refblock_ensure(struct qcow2 *q, uint64_t cluster);
+/* [lo, hi) of the block has changed. */
+void qcow2_refblock_dirty(struct qcow2 *q, struct refcount_block *rb, uint64_t lo, uint64_t hi);
 uint64_t qcow2_refblock_read(const struct qcow2 *q, const void *data, uint64_t cluster);
 
 /* alloc.c: finding and giving back clusters; all under alloc_lock */

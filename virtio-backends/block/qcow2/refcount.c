@@ -7,6 +7,7 @@
 
 #define BLOCK_CACHE_BYTES	(8u << 20)
 #define BLOCK_CACHE_MIN		4u
+#define WRITE_UNIT		4096u		/* smallest part of a block to write */
 
 static uint64_t rt_dirty_bytes(uint32_t entries)
 {
@@ -105,6 +106,21 @@ static void refblock_write(const struct qcow2 *q, void *data, uint64_t cluster, 
 	}
 }
 
+void qcow2_refblock_dirty(struct qcow2 *q, struct refcount_block *rb, uint64_t lo, uint64_t hi)
+{
+	lo &= ~(uint64_t)(WRITE_UNIT - 1);
+	hi = (hi + WRITE_UNIT - 1) & ~(uint64_t)(WRITE_UNIT - 1);
+	if (hi > q->cluster_size)
+		hi = q->cluster_size;
+	if (!rb->dirty || lo < rb->lo)
+		rb->lo = (uint32_t)lo;
+	if (!rb->dirty || hi > rb->hi)
+		rb->hi = (uint32_t)hi;
+	rb->dirty = true;
+	q->rb_any_dirty = true;
+	atomic_store(&q->meta_dirty, true);
+}
+
 /* Make room for one more block: drop clean ones when there are many. */
 static void refblock_trim(struct qcow2 *q)
 {
@@ -162,6 +178,7 @@ int qcow2_refcount_get(struct qcow2 *q, uint64_t cluster, uint64_t *count)
 
 int qcow2_refcount_set(struct qcow2 *q, uint64_t cluster, uint64_t count)
 {
+	uint64_t at = ((cluster & ((1ull << q->rb_bits) - 1)) << q->refcount_order) / 8;
 	struct refcount_block *rb;
 	int ret;
 
@@ -173,9 +190,7 @@ int qcow2_refcount_set(struct qcow2 *q, uint64_t cluster, uint64_t count)
 	if (!rb)
 		return -EIO;
 	refblock_write(q, rb->data, cluster, count);
-	rb->dirty = true;
-	q->rb_any_dirty = true;
-	atomic_store(&q->meta_dirty, true);
+	qcow2_refblock_dirty(q, rb, at, at + 1);
 	return 0;
 }
 
@@ -268,9 +283,8 @@ static int block_make(struct qcow2 *q, uint64_t cluster)
 	}
 	refblock_trim(q);
 	q->rb[i].data = data;
-	q->rb[i].dirty = true;
+	qcow2_refblock_dirty(q, &q->rb[i], 0, q->cluster_size);
 	q->rb_loaded++;
-	q->rb_any_dirty = true;
 	q->rt[i] = host;
 	q->rt_dirty[i / 64] = 1;
 	q->rt_any_dirty = true;

@@ -304,8 +304,7 @@ static int repair_blocks(struct counts *c)
 		if (!q->rb[i].data)
 			return count_fail(c, -ENOMEM, "adding refcount blocks");
 		q->rb_loaded++;
-		q->rb[i].dirty = true;
-		q->rb_any_dirty = true;
+		qcow2_refblock_dirty(q, &q->rb[i], 0, q->cluster_size);
 		q->rt[i] = cluster << q->cluster_bits;
 		q->rt_dirty[i / 64] = 1;
 		q->rt_any_dirty = true;
