@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static _Atomic(void (*)(const char *)) log_sink;
 
@@ -29,6 +30,7 @@ void hv_log(const char *fmt, ...)
 			*p = '?';
 	if (sink)
 		sink(line);
-	else
-		fprintf(stderr, "%s: %s\r\n", program_invocation_short_name, line);
+	else	/* a terminal may be in raw mode */
+		fprintf(stderr, "%s: %s%s\n", program_invocation_short_name, line,
+			isatty(STDERR_FILENO) ? "\r" : "");
 }
