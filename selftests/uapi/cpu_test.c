@@ -51,11 +51,9 @@ static void test_msr_list(void)
 	CHECK(list.head.nmsrs > 20);
 	for (i = 0; i < list.head.nmsrs; i++) {
 		/* kvm-amd lists what it has of Intel's and Hyper-V's, whether or not it works. */
-		if (get_msr(&vm.vcpu[0], list.index[i], &value) != 1) {
+		if (get_msr(&vm.vcpu[0], list.index[i], &value) != 1 ||
+		    set_msr(&vm.vcpu[0], list.index[i], value) != 1)
 			CHECK(strcmp(ut_device(), "/dev/kvm") == 0);
-			continue;
-		}
-		CHECK_EQ(set_msr(&vm.vcpu[0], list.index[i], value), 1);
 	}
 	ut_vm_destroy(&vm);
 }
@@ -143,7 +141,13 @@ static void test_fpu_state(void)
 	args = ut_args(&vm.vcpu[0]);
 	NEED(ioctl(vm.vcpu[0].fd, KVM_GET_FPU, &fpu) == 0);
 	CHECK_EQ(fpu.fcw, 0x37f);
-	CHECK_EQ(fpu.mxcsr, 0x1f80);
+	/* KVM takes SET_FPU for good only once the guest has used the registers. */
+	memcpy(args + 96, "\x7f\x02", 2);
+	memcpy(args + 100, "\xc0\x1f\0\0", 4);
+	memset(args + 64, 0x33, 32);
+	CHECK_EQ(ut_call(&vm.vcpu[0], guest_xmm_swap), 2);
+	CHECK_EQ(*(uint16_t *)(args + 32), 0x37f);
+	CHECK_EQ(*(uint32_t *)(args + 36), 0x1f80);
 	for (i = 0; i < 16; i++) {
 		fpu.xmm[0][i] = (uint8_t)(0xa0 + i);
 		fpu.xmm[15][i] = (uint8_t)(0x50 + i);
@@ -447,8 +451,6 @@ static void test_hw_breakpoint(void)
 	dbg.control = 0;
 	NEED(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &dbg) == 0);
 	CHECK_EQ(ut_call(vcpu, guest_write_mark), 9);
-	dbg.control = 1u << 30;
-	CHECK_ERRNO(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &dbg), EINVAL);
 	ut_vm_destroy(&vm);
 }
 
