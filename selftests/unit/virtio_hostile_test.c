@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Drivers that change rings, descriptors and requests while the device works on them, and that
+ * reset it at any moment. Guest memory comes from malloc: whatever a device touches outside of it,
+ * or after a reset had ended its work, the address sanitizer reports. The devices must answer an
+ * honest driver right afterwards.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../virtio-backends/blk.h"
+#include "../../virtio-backends/blk_defs.h"
+#include "../../virtio-backends/console.h"
+#include "../../virtio-backends/io_thread.h"
+#include "../../virtio-backends/rng.h"
+#include "virtio_driver.h"
+
+#define QSIZE		16
+#define RUN_NS		2000000000ULL
+#define SECTORS		2048
+
+static struct virtio_dev *dev;
+static struct drv drv;
+static struct hv_io_thread *thread;
+static atomic_bool stop;
+static unsigned int nr_queues;
+
+static const uint64_t targets[] = {
+	DRV_BUFFERS, DRV_BUFFERS + 0x1000, DRV_BUFFERS + 0x10000, DRV_INDIRECT(0), DRV_DESC(0),
+	DRV_USED(0), DRV_RAM0_SIZE - 64, DRV_RAM1, DRV_RAM2 - 16, DRV_RAM2 + DRV_RAM2_SIZE - 16,
+};
+
+/* Mostly plausible, so that the device gets far before it notices. */
+static void random_desc(unsigned int *seed, struct vring_desc *d)
+{
+	static const uint32_t lens[] = { 1, 16, 512, 513, 4096, 32, 48, 0 };
+	uint64_t addr = targets[rand_r(seed) % (rand_r(seed) % 32 ? 4 : 10)];
+
+	d->addr = rand_r(seed) % 256 ? addr : (uint64_t)rand_r(seed) << 20;
+	d->len = rand_r(seed) % 64 ? lens[rand_r(seed) % 8] : (uint32_t)rand_r(seed);
+	d->flags = (uint16_t)((rand_r(seed) % 2 ? VRING_DESC_F_NEXT : 0) |
+			      (rand_r(seed) % 2 ? VRING_DESC_F_WRITE : 0) |
+			      (rand_r(seed) % 16 ? 0 : VRING_DESC_F_INDIRECT));
+	d->next = (uint16_t)(rand_r(seed) % (rand_r(seed) % 64 ? QSIZE : 70000));
+}
+
+static void random_header(unsigned int *seed, struct blk_request_header *h)
+{
+	static const uint32_t types[] = { 0, 1, 4, 8, 11, 13, 99 };
+
+	h->type = types[rand_r(seed) % 7];
+	h->sector = (uint64_t)rand_r(seed) % (SECTORS + 10);
+}
+
+/* Guest memory is written racily on purpose. */
+static void *mutator(void *opaque)
+{
+	unsigned int seed = (unsigned int)(uintptr_t)opaque;
+
+	while (!atomic_load(&stop)) {
+		unsigned int q = (unsigned int)rand_r(&seed) % nr_queues;
+		unsigned int i = (unsigned int)rand_r(&seed) % QSIZE;
+		struct vring_avail *avail = drv_ptr(&drv, DRV_AVAIL(q));
+		struct vring_desc *desc = drv_ptr(&drv, DRV_DESC(q));
+		struct vring_desc *table = drv_ptr(&drv, DRV_INDIRECT(q));
+
+		random_desc(&seed, rand_r(&seed) % 3 ? &desc[i] : &table[i]);
+		random_header(&seed, drv_ptr(&drv, targets[rand_r(&seed) % 3]));
+		avail->ring[i] = (uint16_t)(rand_r(&seed) % (rand_r(&seed) % 64 ? QSIZE : 70000));
+		avail->idx += rand_r(&seed) % 64 ? 1 : (uint16_t)rand_r(&seed);
+		avail->ring[QSIZE] = (uint16_t)rand_r(&seed);
+		if (!(rand_r(&seed) % 4))
+			virtio_dev_notify_queue(dev, q);
+	}
+	return NULL;
+}
+
+static void attack(void)
+{
+	uint64_t end = hv_loop_now_ns() + RUN_NS;
+	unsigned int resets = 0, broken = 0;
+	pthread_t t;
+
+	atomic_store(&stop, false);
+	drv_start(&drv, dev->host_features, nr_queues, QSIZE);
+	pthread_create(&t, NULL, mutator, (void *)(uintptr_t)7);
+	while (hv_loop_now_ns() < end) {
+		usleep((useconds_t)(resets % 8) * 100);
+		broken += virtio_dev_is_broken(dev);
+		resets++;
+		if (resets % 16 == 0) {
+			virtio_dev_pause(dev);
+			virtio_dev_resume(dev);
+		}
+		drv_start(&drv, dev->host_features, nr_queues, QSIZE);
+	}
+	atomic_store(&stop, true);
+	pthread_join(t, NULL);
+	printf("# %u resets, the device was broken at %u of them\n", resets, broken);
+	CHECK(broken > 10);
+	drv_start(&drv, dev->host_features, nr_queues, QSIZE);
+}
+
+static void test_blk(void)
+{
+	const struct drv_buf b[] = {
+		{ DRV_BUFFERS, 16, false }, { DRV_BUFFERS + 0x1000, 512, true },
+		{ DRV_BUFFERS + 0x40, 1, true },
+	};
+	struct virtio_blk_config cfg = { .queues = 2, .queue_size = QSIZE, .id = "blk0" };
+	struct blk_open_opts opts = { .format = BLK_FORMAT_RAW };
+	struct blk_request_header *h;
+	struct hv_err err = { 0 };
+	char path[64];
+	uint8_t *status;
+	int fd = memfd_create("disk", 0);
+
+	CHECK_EQ(ftruncate(fd, SECTORS * 512), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	opts.filename = path;
+	if (blk_open(&opts, &cfg.img, &err)) {
+		printf("# %s\n", err.msg);
+		test_failures++;
+		return;
+	}
+	CHECK_EQ(virtio_blk_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	test_catch_log();
+	nr_queues = 2;
+	attack();
+	h = drv_ptr(&drv, DRV_BUFFERS);
+	*h = (struct blk_request_header){ .type = VIRTIO_BLK_T_IN, .sector = 5 };
+	status = drv_ptr(&drv, DRV_BUFFERS + 0x40);
+	*status = 0xee;
+	drv_avail(&drv, 0, drv_chain(&drv, 0, b, 3));
+	drv_kick(&drv, 0);
+	CHECK(drv_wait_used(&drv, 0, NULL, NULL));
+	CHECK_EQ(*status, VIRTIO_BLK_S_OK);
+	virtio_dev_destroy(dev);
+	CHECK_EQ(blk_close(cfg.img), 0);
+	drv_fini(&drv);
+	close(fd);
+}
+
+static void test_rng(void)
+{
+	const struct drv_buf b = { DRV_BUFFERS, 64, true };
+	struct virtio_rng_config cfg = { .bytes_per_second = 1ULL << 40, .id = "rng0" };
+	struct hv_err err;
+	uint32_t len = 0;
+
+	CHECK_EQ(hv_io_thread_start("test", &thread), 0);
+	cfg.loop = hv_io_thread_loop(thread);
+	CHECK_EQ(virtio_rng_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	test_catch_log();
+	nr_queues = 1;
+	/* Its queue has 8 entries; a driver may not ask for more, so neither does this one. */
+	dev->vqs[0].max_size = QSIZE;
+	attack();
+	drv_avail(&drv, 0, drv_chain(&drv, 0, &b, 1));
+	drv_kick(&drv, 0);
+	CHECK(drv_wait_used(&drv, 0, NULL, &len));
+	CHECK_EQ(len, 64);
+	virtio_dev_destroy(dev);
+	hv_io_thread_stop(thread);
+	drv_fini(&drv);
+}
+
+static void test_console(void)
+{
+	const struct drv_buf b = { DRV_BUFFERS, 64, false };
+	int p[2];
+	struct virtio_console_config cfg = { .out_fd = -1, .id = "console0" };
+	struct hv_err err;
+
+	/* Input without end: one side of a pipe that is never empty. */
+	CHECK_EQ(pipe2(p, O_NONBLOCK | O_CLOEXEC), 0);
+	while (write(p[1], "0123456789abcdef", 16) == 16)
+		;
+	cfg.in_fd = p[0];
+	CHECK_EQ(hv_io_thread_start("test", &thread), 0);
+	cfg.loop = hv_io_thread_loop(thread);
+	CHECK_EQ(virtio_console_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	test_catch_log();
+	nr_queues = 2;
+	attack();
+	drv_avail(&drv, 1, drv_chain(&drv, 1, &b, 1));
+	drv_kick(&drv, 1);
+	CHECK(drv_wait_used(&drv, 1, NULL, NULL));
+	virtio_dev_destroy(dev);
+	hv_io_thread_stop(thread);
+	drv_fini(&drv);
+	close(p[0]);
+	close(p[1]);
+}
+
+int main(void)
+{
+	TEST_RUN(test_blk);
+	TEST_RUN(test_rng);
+	TEST_RUN(test_console);
+	return TEST_EXIT();
+}
