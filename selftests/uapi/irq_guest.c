@@ -1,5 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <sys/utsname.h>
+
 #include "irq_guest.h"
+
+bool ig_old_kvm(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname u;
+
+	if (strcmp(ut_device(), "/dev/kvm") || uname(&u) < 0)
+		return false;
+	sscanf(u.release, "%u.%u", &major, &minor);
+	return major < 6 || (major == 6 && minor < 12);
+}
 
 void ig_vm_create(struct ut_vm *vm, unsigned int vcpus)
 {

@@ -16,6 +16,9 @@
 
 enum ig_eoi { IG_EOI_APIC, IG_EOI_X2APIC, IG_EOI_PIC };
 
+/* The stock KVM of a kernel before 6.12, which gets some things wrong that later ones do not. */
+bool ig_old_kvm(void);
+
 /* KVM_CREATE_IRQCHIP, then @vcpus vCPUs. Ends the test if that fails. */
 void ig_vm_create(struct ut_vm *vm, unsigned int vcpus);
 /* Handlers for all vectors that count and send this EOI. */

@@ -37,7 +37,9 @@ static void test_without(void)
 	CHECK_ERRNO(ioctl(vm.fd, KVM_GET_PIT2, &pit), ENXIO);
 	CHECK_ERRNO(ioctl(vm.fd, KVM_SET_PIT2, &pit), ENXIO);
 	CHECK_ERRNO(ioctl(vm.fd, KVM_REINJECT_CONTROL, &rc), ENXIO);
-	CHECK_ERRNO(ioctl(vm.fd, KVM_CREATE_PIT2, &config), ENOENT);
+	/* Old KVM makes a PIT that drives nothing. */
+	if (!ig_old_kvm())
+		CHECK_ERRNO(ioctl(vm.fd, KVM_CREATE_PIT2, &config), ENOENT);
 	CHECK_ERRNO(ioctl(vm.vcpu[0].fd, KVM_GET_LAPIC, &lapic), EINVAL);
 	memset(&lapic, 0, sizeof(lapic));
 	CHECK_ERRNO(ioctl(vm.vcpu[0].fd, KVM_SET_LAPIC, &lapic), EINVAL);
