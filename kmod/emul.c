@@ -506,7 +506,7 @@ static void hv_emul_commit(const struct hv_emul_run *run)
 	if (moved)
 		hv_call(blocking_set)(vcpu, HV_BLOCK_SHADOW, 0);
 	if (run->e.trap)
-		hv_queue_exception_payload(vcpu, 1, BIT(14) /* DR6.BS */);
+		hv_debug_stepped(vcpu);
 }
 
 static void hv_emul_forget(struct hv_vcpu *vcpu)

@@ -18,7 +18,7 @@ void hv_retire(struct hv_vcpu *vcpu, u64 next_rip)
 	if (unlikely(vcpu->regs.rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF))) {
 		vcpu->regs.rflags &= ~X86_EFLAGS_RF;
 		if (vcpu->regs.rflags & X86_EFLAGS_TF)
-			hv_queue_exception_payload(vcpu, 1, BIT(14) /* DR6.BS */);
+			hv_debug_stepped(vcpu);
 	}
 }
 

@@ -80,6 +80,10 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		return HV_NEXT_USER;
 	}
+	if (hv_request_take(vcpu, HV_REQ_DEBUG)) {
+		hv_debug_exit(vcpu, 1, HV_DR6_BS);
+		return HV_NEXT_USER;
+	}
 	if (hv_request_take(vcpu, HV_REQ_IOAPIC_EOI)) {
 		vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
 		vcpu->run->eoi.vector = hv_lapic_eoi_vector(vcpu);
@@ -339,12 +343,16 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 int hv_vcpu_run(struct hv_vcpu *vcpu)
 {
 	sigset_t saved;
+	bool step;
 	int r;
 
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	step = hv_debug_step_begin(vcpu);
 	r = hv_run_checked(vcpu);
+	if (unlikely(step))
+		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
 	if (r == -EINTR) {
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		vcpu->stats.signal_exits++;

@@ -133,7 +133,6 @@ static int svm_exit_dr(struct hv_vcpu *vcpu, bool may_sleep)
 static int svm_exit_db(struct hv_vcpu *vcpu, bool may_sleep)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	struct kvm_run *run = vcpu->run;
 	u64 dr6;
 
 	vcpu->stats.exception_exits++;
@@ -153,11 +152,10 @@ static int svm_exit_db(struct hv_vcpu *vcpu, bool may_sleep)
 		}
 	}
 	if (vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)) {
-		run->exit_reason = KVM_EXIT_DEBUG;
-		run->debug.arch.dr6 = dr6;
-		run->debug.arch.dr7 = svm->vmcb->dr7;
-		run->debug.arch.pc = vcpu->regs.seg[HV_CS].base + vcpu->regs.rip;
-		run->debug.arch.exception = 1;
+		/* The step was user space's: the guest's DR6 knows nothing of it. */
+		vcpu->regs.dr6 &= ~HV_DR6_BS;
+		hv_regs_dirty(vcpu, HV_REGS_DR);
+		hv_debug_exit(vcpu, 1, dr6);
 		return HV_NEXT_USER;
 	}
 	/* DR6 is already the guest's, in the VMCB. */
@@ -167,13 +165,8 @@ static int svm_exit_db(struct hv_vcpu *vcpu, bool may_sleep)
 
 static int svm_exit_bp(struct hv_vcpu *vcpu, bool may_sleep)
 {
-	struct kvm_run *run = vcpu->run;
-
 	vcpu->stats.exception_exits++;
-	hv_regs_need(vcpu, HV_REGS_SEG);
-	run->exit_reason = KVM_EXIT_DEBUG;
-	run->debug.arch.pc = vcpu->regs.seg[HV_CS].base + vcpu->regs.rip;
-	run->debug.arch.exception = 3;
+	hv_debug_exit(vcpu, 3, 0);
 	return HV_NEXT_USER;
 }
 

@@ -18,6 +18,7 @@
 #define HV_DR6_FIXED_1	0xfffe0ff0ULL
 #define HV_DR6_VOLATILE	0x0001e00fULL
 #define HV_DR6_BD	BIT_ULL(13)
+#define HV_DR6_RTM	BIT_ULL(16)	/* active low */
 
 static bool hv_user_breakpoints(const struct hv_vcpu *vcpu)
 {
@@ -152,6 +153,39 @@ int hv_debug_set_dr(struct hv_vcpu *vcpu, unsigned int dr, u64 value)
 	return 0;
 }
 
+/*
+ * KVM_GUESTDBG_SINGLESTEP: TF is on while KVM_RUN runs, and is not the guest's. True: the caller
+ * takes it away afterwards.
+ */
+bool hv_debug_step_begin(struct hv_vcpu *vcpu)
+{
+	if (likely(!(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)) ||
+	    (vcpu->regs.rflags & X86_EFLAGS_TF))
+		return false;
+	vcpu->regs.rflags |= X86_EFLAGS_TF;
+	return true;
+}
+
+void hv_debug_stepped(struct hv_vcpu *vcpu)
+{
+	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		hv_request(vcpu, HV_REQ_DEBUG);
+	else
+		hv_queue_exception_payload(vcpu, 1, HV_DR6_BS);
+}
+
+void hv_debug_exit(struct hv_vcpu *vcpu, u32 exception, u64 dr6)
+{
+	struct kvm_run *run = vcpu->run;
+
+	hv_regs_need(vcpu, HV_REGS_SEG | HV_REGS_DR);
+	run->exit_reason = KVM_EXIT_DEBUG;
+	run->debug.arch.exception = exception;
+	run->debug.arch.pc = vcpu->regs.seg[HV_CS].base + vcpu->regs.rip;
+	run->debug.arch.dr6 = dr6 | HV_DR6_FIXED_1 | HV_DR6_RTM;
+	run->debug.arch.dr7 = hv_debug_dr7(vcpu);
+}
+
 int hv_debug_set_guest_debug(struct hv_vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
 	static const u32 known = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
@@ -167,6 +201,7 @@ int hv_debug_set_guest_debug(struct hv_vcpu *vcpu, const struct kvm_guest_debug 
 			return -EBUSY;
 		hv_queue_exception(vcpu, inject & KVM_GUESTDBG_INJECT_DB ? 1 : 3);
 	}
+	hv_request_take(vcpu, HV_REQ_DEBUG);
 	vcpu->guest_debug = dbg->control & KVM_GUESTDBG_ENABLE ? dbg->control & ~inject : 0;
 	for (i = 0; i < 4; i++)
 		vcpu->debug_db[i] = dbg->arch.debugreg[i];

@@ -146,6 +146,13 @@ void hv_debug_leave(struct hv_vcpu *vcpu);
 int hv_debug_get_dr(struct hv_vcpu *vcpu, unsigned int dr, u64 *value);
 int hv_debug_set_dr(struct hv_vcpu *vcpu, unsigned int dr, u64 value);
 int hv_debug_set_guest_debug(struct hv_vcpu *vcpu, const struct kvm_guest_debug *dbg);
+#define HV_DR6_BS	BIT_ULL(14)	/* a single step, SDM vol. 3, 17.2.3 */
+/* KVM_RUN begins: set TF for user space's single step. True: take it away afterwards. */
+bool hv_debug_step_begin(struct hv_vcpu *vcpu);
+/* An emulated instruction ended with TF set: #DB, or KVM_EXIT_DEBUG if user space steps. */
+void hv_debug_stepped(struct hv_vcpu *vcpu);
+/* Fill in kvm_run for KVM_EXIT_DEBUG. */
+void hv_debug_exit(struct hv_vcpu *vcpu, u32 exception, u64 dr6);
 /* DR7 or whose debug registers are in force changed; HV_REGS_DR is valid. */
 void hv_debug_changed(struct hv_vcpu *vcpu);
 /* DR7 in force: the guest's or, under KVM_GUESTDBG_USE_HW_BP, user space's. */
