@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Values of options; see cli.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../control/runtime.h"
+#include "../memory/layout.h"
+#include "cli.h"
+
+/* Digits only: strtoull() alone takes signs, spaces and the empty string. */
+static int parse_number(const char *s, char **end, uint64_t *v)
+{
+	if (*s < '0' || *s > '9')
+		return -EINVAL;
+	errno = 0;
+	*v = strtoull(s, end, 10);
+	return errno ? -EINVAL : 0;
+}
+
+int hvm_parse_cpus(const char *s, unsigned int *cpus, struct hv_err *err)
+{
+	uint64_t v;
+	char *end;
+
+	if (parse_number(s, &end, &v) || *end || !v || v > HVM_MAX_CPUS)
+		return hv_err_set(err, -EINVAL, "--cpus %s: a number from 1 to %d is wanted", s,
+				  HVM_MAX_CPUS);
+	*cpus = (unsigned int)v;
+	return 0;
+}
+
+int hvm_parse_timeout(const char *s, unsigned int *seconds, struct hv_err *err)
+{
+	uint64_t v;
+	char *end;
+
+	if (parse_number(s, &end, &v) || *end || v > 86400)
+		return hv_err_set(err, -EINVAL, "--timeout %s: seconds from 0 to 86400 are wanted",
+				  s);
+	*seconds = (unsigned int)v;
+	return 0;
+}
+
+int hvm_parse_mem(const char *s, uint64_t *bytes, struct hv_err *err)
+{
+	static const char suffixes[] = "KMGT";
+	unsigned int shift = 20;
+	const char *p;
+	uint64_t v;
+	char *end;
+
+	if (parse_number(s, &end, &v))
+		goto bad;
+	if (*end) {
+		char c = *end >= 'a' && *end <= 'z' ? (char)(*end - 'a' + 'A') : *end;
+
+		p = strchr(suffixes, c);
+		if (!p || end[1])
+			goto bad;
+		shift = 10 * (unsigned int)(p - suffixes + 1);
+	}
+	if (v > UINT64_MAX >> shift || v << shift > 1ULL << 52)
+		return hv_err_set(err, -EINVAL, "--mem %s: more than a processor can address", s);
+	v <<= shift;
+	if (v % HVM_MEM_ALIGN || v < HVM_MEM_MIN)
+		return hv_err_set(err, -EINVAL, "--mem %s: whole MiB are wanted, and at least %llu",
+				  s, HVM_MEM_MIN >> 20);
+	*bytes = v;
+	return 0;
+bad:
+	return hv_err_set(err, -EINVAL, "--mem %s: a size like 512M or 2G is wanted", s);
+}
+
+/*
+ * Copy up to the next single comma; two are one of the name. Returns what follows the comma, or
+ * NULL at the end.
+ */
+static const char *take_field(const char *s, char *out)
+{
+	for (; *s; s++) {
+		if (*s == ',' && *++s != ',') {
+			*out = '\0';
+			return s;
+		}
+		*out++ = *s;
+	}
+	*out = '\0';
+	return NULL;
+}
+
+static int parse_disk_option(const char *s, const char *opt, struct hvm_disk_config *disk,
+			     struct hv_err *err)
+{
+	if (!strcmp(opt, "readonly"))
+		disk->readonly = true;
+	else if (!strcmp(opt, "format=qcow2"))
+		disk->format = BLK_FORMAT_QCOW2;
+	else if (!strcmp(opt, "format=raw"))
+		disk->format = BLK_FORMAT_RAW;
+	else
+		return hv_err_set(err, -EINVAL, "--disk %s: \"%s\" is none of format=qcow2, "
+				  "format=raw, readonly", s, opt);
+	return 0;
+}
+
+int hvm_parse_disk(const char *s, struct hvm_disk_config *disk, struct hv_err *err)
+{
+	char *path = malloc(strlen(s) + 1), *opt = malloc(strlen(s) + 1);
+	const char *rest;
+	int ret = 0;
+
+	*disk = (struct hvm_disk_config){ .format = BLK_FORMAT_PROBE };
+	if (!path || !opt) {
+		ret = hv_err_set(err, -ENOMEM, "out of memory");
+		goto out;
+	}
+	rest = take_field(s, path);
+	if (!*path)
+		ret = hv_err_set(err, -EINVAL, "--disk %s: the file's name is missing", s);
+	while (!ret && rest) {
+		rest = take_field(rest, opt);
+		ret = parse_disk_option(s, opt, disk, err);
+	}
+out:
+	free(opt);
+	if (ret)
+		free(path);
+	else
+		disk->path = path;
+	return ret;
+}
+
+int hvm_parse_chardev(const char *option, const char *s, struct hvm_chardev_config *c,
+		      struct hv_err *err)
+{
+	*c = (struct hvm_chardev_config){ .kind = HVM_CHARDEV_NONE };
+	if (!strcmp(s, "none"))
+		return 0;
+	if (!strcmp(s, "stdio")) {
+		c->kind = HVM_CHARDEV_STDIO;
+		return 0;
+	}
+	if (!strcmp(s, "pty")) {
+		c->kind = HVM_CHARDEV_PTY;
+		return 0;
+	}
+	if (!strncmp(s, "file:", 5) && s[5]) {
+		c->kind = HVM_CHARDEV_FILE;
+		c->path = s + 5;
+		return 0;
+	}
+	return hv_err_set(err, -EINVAL, "%s %s: none of stdio, pty, none, file:FILE", option, s);
+}
+
+int hvm_parse_name(const char *s, char name[HVM_NAME_MAX + 1], struct hv_err *err)
+{
+	if (!hvm_name_valid(s))
+		return hv_err_set(err, -EINVAL, "--name %s: 1 to %d letters, digits, '.', '_' and '-' "
+				  "are wanted, the first a letter or digit", s, HVM_NAME_MAX);
+	snprintf(name, HVM_NAME_MAX + 1, "%s", s);
+	return 0;
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* hvm run */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../machine.h"
+#include "cli.h"
+
+#define DEFAULT_ACCEL	"/dev/hv"
+#define DEFAULT_MEM	(512ULL << 20)
+
+enum {
+	OPT_ACCEL = 256, OPT_APPEND, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_HELP, OPT_INITRD,
+	OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NO_REBOOT, OPT_SERIAL,
+};
+
+static const struct option run_options[] = {
+	{ "accel", required_argument, NULL, OPT_ACCEL },
+	{ "append", required_argument, NULL, OPT_APPEND },
+	{ "console", required_argument, NULL, OPT_CONSOLE },
+	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "disk", required_argument, NULL, OPT_DISK },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "initrd", required_argument, NULL, OPT_INITRD },
+	{ "kernel", required_argument, NULL, OPT_KERNEL },
+	{ "mem", required_argument, NULL, OPT_MEM },
+	{ "name", required_argument, NULL, OPT_NAME },
+	{ "no-reboot", no_argument, NULL, OPT_NO_REBOOT },
+	{ "serial", required_argument, NULL, OPT_SERIAL },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char run_usage[] =
+"Usage: hvm run --kernel FILE [OPTION]...\n"
+"\n"
+"Run a guest until it switches itself off.\n"
+"\n"
+"  --kernel FILE       Linux kernel: a bzImage, or an ELF file with a PVH entry\n"
+"  --initrd FILE       initial RAM disk\n"
+"  --append STRING     kernel command line\n"
+"  --disk FILE[,format=qcow2|raw][,readonly]\n"
+"                      a disk: the first one given is /dev/vda of the guest, the next\n"
+"                      /dev/vdb, ... (at most 24). qcow2 images are recognised; a raw\n"
+"                      image that the guest may write to needs format=raw. A comma in\n"
+"                      the file's name is written twice.\n"
+"  --cpus N            processors (default 1)\n"
+"  --mem SIZE          memory, like 512M or 2G; MiB without suffix (default 512M)\n"
+"  --serial WHERE      the first serial line, /dev/ttyS0 of the guest (default stdio):\n"
+"                        stdio      this terminal\n"
+"                        pty        a new pseudo-terminal, whose path is printed\n"
+"                        file:FILE  append output to FILE; no input\n"
+"                        none       nowhere\n"
+"  --console WHERE     a virtio console, /dev/hvc0 of the guest (default: there is none);\n"
+"                      WHERE is as for --serial, and only one of them can be stdio\n"
+"  --name NAME         what \"hvm ps\" and \"hvm stop\" call it (default: hvm-PID)\n"
+"  --no-reboot         end when the guest asks for a reset, with status 4\n"
+"  --accel PATH        hypervisor device (default /dev/hv): /dev/kvm works, too\n"
+"  --help              show this\n"
+"\n"
+"Keys on stdio: Ctrl-A x ends the guest at once, Ctrl-A p pushes its power button,\n"
+"Ctrl-A r resets it, Ctrl-A b sends a break, Ctrl-A h shows help, Ctrl-A Ctrl-A sends\n"
+"Ctrl-A.\n"
+"\n"
+"Exit status: 0 the guest switched off, or hvm was told to end (hvm stop, SIGTERM, SIGINT,\n"
+"SIGHUP, Ctrl-A x); 1 wrong command line, or the guest could not be started; 2 the host\n"
+"failed while the guest ran; 3 the guest crashed (triple fault); 4 the guest asked for a\n"
+"reset, and --no-reboot was given.\n";
+
+/* ---- The command line ---- */
+
+static int add_disk(struct hvm_config *cfg, const char *arg, struct hv_err *err)
+{
+	int ret;
+
+	if (cfg->nr_disks == HVM_MAX_DISKS)
+		return hv_err_set(err, -E2BIG, "--disk %s: a guest can have %d disks", arg,
+				  HVM_MAX_DISKS);
+	ret = hvm_parse_disk(arg, &cfg->disk[cfg->nr_disks], err);
+	if (!ret)
+		cfg->nr_disks++;
+	return ret;
+}
+
+static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct hv_err *err)
+{
+	switch (opt) {
+	case OPT_ACCEL:
+		cfg->accel = arg;
+		return 0;
+	case OPT_APPEND:
+		cfg->append = arg;
+		return 0;
+	case OPT_CONSOLE:
+		return hvm_parse_chardev("--console", arg, &cfg->console, err);
+	case OPT_CPUS:
+		return hvm_parse_cpus(arg, &cfg->cpus, err);
+	case OPT_DISK:
+		return add_disk(cfg, arg, err);
+	case OPT_INITRD:
+		cfg->initrd = arg;
+		return 0;
+	case OPT_KERNEL:
+		cfg->kernel = arg;
+		return 0;
+	case OPT_MEM:
+		return hvm_parse_mem(arg, &cfg->mem, err);
+	case OPT_NAME:
+		return hvm_parse_name(arg, cfg->name, err);
+	case OPT_NO_REBOOT:
+		cfg->no_reboot = true;
+		return 0;
+	default:
+		return hvm_parse_chardev("--serial", arg, &cfg->serial, err);
+	}
+}
+
+static int run_check(const struct hvm_config *cfg, bool serial_given, struct hv_err *err)
+{
+	if (!cfg->kernel)
+		return hv_err_set(err, -EINVAL, "run: --kernel is missing (see \"hvm run --help\")");
+	if (cfg->serial.kind == HVM_CHARDEV_STDIO && cfg->console.kind == HVM_CHARDEV_STDIO &&
+	    serial_given)
+		return hv_err_set(err, -EINVAL, "run: --serial and --console cannot both be stdio");
+	return 0;
+}
+
+/* What getopt_long() found wrong with argument @arg. */
+static int bad_option(int opt, const char *arg, struct hv_err *err)
+{
+	if (opt == ':')
+		return hv_err_set(err, -EINVAL, "run: %s needs a value", arg);
+	return hv_err_set(err, -EINVAL, "run: unknown option %s (see \"hvm run --help\")", arg);
+}
+
+int hvm_parse_run(int argc, char **argv, struct hvm_config *cfg, bool *help, struct hv_err *err)
+{
+	bool serial_given = false;
+	int opt, ret = 0;
+
+	*help = false;
+	*cfg = (struct hvm_config){
+		.accel = DEFAULT_ACCEL, .cpus = 1, .mem = DEFAULT_MEM,
+		.serial.kind = HVM_CHARDEV_STDIO,
+	};
+	snprintf(cfg->name, sizeof(cfg->name), "hvm-%d", (int)getpid());
+	optind = 0;
+	opterr = 0;
+	while (!ret && (opt = getopt_long(argc, argv, "+:", run_options, NULL)) != -1) {
+		if (opt == OPT_HELP) {
+			*help = true;
+			return 0;
+		}
+		serial_given |= opt == OPT_SERIAL;
+		ret = opt == '?' || opt == ':' ? bad_option(opt, argv[optind - 1], err) :
+						 run_option(cfg, opt, optarg, err);
+	}
+	if (!ret && optind < argc)
+		ret = hv_err_set(err, -EINVAL, "run: what is \"%s\"? (see \"hvm run --help\")",
+				 argv[optind]);
+	if (!ret)
+		ret = run_check(cfg, serial_given, err);
+	/* A console on this terminal takes the place of the serial line. */
+	if (!ret && cfg->console.kind == HVM_CHARDEV_STDIO && !serial_given)
+		cfg->serial.kind = HVM_CHARDEV_NONE;
+	if (ret)
+		hvm_config_free(cfg);
+	return ret;
+}
+
+void hvm_config_free(struct hvm_config *cfg)
+{
+	for (unsigned int i = 0; i < cfg->nr_disks; i++)
+		free(cfg->disk[i].path);
+	cfg->nr_disks = 0;
+}
+
+/* ---- Running ---- */
+
+static int run_command(int argc, char **argv, struct hv_err *err)
+{
+	struct hvm_machine *m;
+	struct hvm_config cfg;
+	enum hvm_status status;
+	bool help;
+
+	if (hvm_parse_run(argc, argv, &cfg, &help, err))
+		return HVM_STATUS_USAGE;
+	if (help)
+		return hvm_print_help(&hvm_cmd_run, err);
+	if (hvm_machine_create(&cfg, &m, err)) {
+		hvm_config_free(&cfg);
+		return HVM_STATUS_USAGE;
+	}
+	status = hvm_machine_run(m, err);
+	if (hvm_machine_destroy(m, status == HVM_STATUS_OK ? err : NULL) && status == HVM_STATUS_OK)
+		status = HVM_STATUS_ERROR;
+	hvm_config_free(&cfg);
+	return status;
+}
+
+const struct hvm_command hvm_cmd_run = {
+	.name = "run",
+	.run = run_command,
+	.summary = "run a guest",
+	.usage = run_usage,
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HVM_CONFIG_H
+#define HVM_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../virtio-backends/block/block.h"
+#include "chardev.h"
+
+/* What a guest is made of, as the command line says it. Strings are the caller's. */
+#define HVM_MAX_DISKS	24
+#define HVM_NAME_MAX	64
+
+struct hvm_disk_config {
+	char *path;		/* allocated */
+	enum blk_format format;
+	bool readonly;
+};
+
+struct hvm_config {
+	char name[HVM_NAME_MAX + 1];
+	const char *accel;
+	const char *kernel, *initrd, *append;
+	unsigned int cpus;
+	uint64_t mem;		/* bytes */
+	struct hvm_disk_config disk[HVM_MAX_DISKS];
+	unsigned int nr_disks;
+	struct hvm_chardev_config serial, console;
+	bool no_reboot;		/* a reset by the guest ends hvm */
+};
+
+/* Exit statuses of "hvm run"; Documentation/hvm.1.rst explains them. */
+enum hvm_status {
+	HVM_STATUS_OK = 0,	/* the guest switched off, or hvm was told to end */
+	HVM_STATUS_USAGE = 1,	/* wrong command line, or the guest could not be started */
+	HVM_STATUS_ERROR = 2,	/* the host failed while the guest ran */
+	HVM_STATUS_CRASH = 3,	/* the guest crashed */
+	HVM_STATUS_RESET = 4,	/* the guest asked for a reset, and --no-reboot was given */
+};
+
+#endif

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Talking to running guests; see client.h. */
+#include "client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "json.h"
+
+#define TIMEOUT_S	2
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static int list_add(struct hvm_guest_list *list, const char *name)
+{
+	void *p = realloc(list->name, (list->nr + 1) * sizeof(list->name[0]));
+
+	if (!p)
+		return -ENOMEM;
+	list->name = p;
+	snprintf(list->name[list->nr++], sizeof(list->name[0]), "%s", name);
+	return 0;
+}
+
+/* "NAME.lock" to NAME; false for other files. */
+static bool name_of_lock(const char *file, char name[HVM_NAME_MAX + 1])
+{
+	const char *dot = strrchr(file, '.');
+	size_t len = dot ? (size_t)(dot - file) : 0;
+
+	if (!dot || strcmp(dot, ".lock") || len > HVM_NAME_MAX)
+		return false;
+	memcpy(name, file, len);
+	name[len] = '\0';
+	return hvm_name_valid(name);
+}
+
+int hvm_control_list(struct hvm_guest_list *list, struct hv_err *err)
+{
+	char path[HVM_RUNTIME_PATH_MAX], name[HVM_NAME_MAX + 1];
+	struct dirent *e;
+	DIR *dir;
+	int fd, ret = 0;
+
+	*list = (struct hvm_guest_list){ 0 };
+	fd = hvm_runtime_open(false, path, err);
+	if (fd == -ENOENT)
+		return 0;	/* no guest ran yet */
+	if (fd < 0)
+		return fd;
+	dir = fdopendir(fd);
+	if (!dir) {
+		ret = hv_err_set(err, -errno, "%s: %s", path, strerror(errno));
+		close(fd);
+		return ret;
+	}
+	while (!ret && (e = readdir(dir)))
+		if (name_of_lock(e->d_name, name) && hvm_runtime_alive(dirfd(dir), name))
+			ret = list_add(list, name);
+	closedir(dir);
+	if (ret)
+		hvm_control_list_free(list);
+	else if (list->nr)
+		qsort(list->name, list->nr, sizeof(list->name[0]), compare_names);
+	return ret ? hv_err_set(err, ret, "out of memory") : 0;
+}
+
+void hvm_control_list_free(struct hvm_guest_list *list)
+{
+	free(list->name);
+	*list = (struct hvm_guest_list){ 0 };
+}
+
+bool hvm_control_running(const char *name)
+{
+	char path[HVM_RUNTIME_PATH_MAX];
+	int fd = hvm_runtime_open(false, path, NULL);
+	bool alive;
+
+	if (fd < 0)
+		return false;
+	alive = hvm_runtime_alive(fd, name);
+	close(fd);
+	return alive;
+}
+
+static int control_connect(const char *name, struct hv_err *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct timeval tv = { .tv_sec = TIMEOUT_S };
+	char dir[HVM_RUNTIME_PATH_MAX];
+	int fd = hvm_runtime_open(false, dir, err);
+
+	if (fd == -ENOENT)
+		return hv_err_set(err, -ENOENT, "no guest named %s is running", name);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s.sock", dir, name) >=
+	    (int)sizeof(addr.sun_path))
+		return hv_err_set(err, -ENOENT, "no guest named %s is running", name);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return hv_err_set(err, -errno, "socket: %s", strerror(errno));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		return fd;
+	if (errno == ENOENT || errno == ECONNREFUSED)
+		hv_err_set(err, -ENOENT, "no guest named %s is running", name);
+	else
+		hv_err_set(err, -errno, "guest %s: %s", name, strerror(errno));
+	close(fd);
+	return err ? err->code : -ENOENT;
+}
+
+static int read_line(int fd, const char *name, char line[HVM_CONTROL_LINE], struct hv_err *err)
+{
+	size_t len = 0;
+
+	while (len < HVM_CONTROL_LINE - 1) {
+		ssize_t n = recv(fd, line + len, HVM_CONTROL_LINE - 1 - len, 0);
+		char *end;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return hv_err_set(err, -ETIMEDOUT, "guest %s does not answer", name);
+		if (n <= 0)
+			return hv_err_set(err, -EPIPE, "guest %s ended", name);
+		end = memchr(line + len, '\n', (size_t)n);
+		len += (size_t)n;
+		if (end) {
+			*end = '\0';
+			return 0;
+		}
+	}
+	return hv_err_set(err, -EPROTO, "guest %s: the answer is too long", name);
+}
+
+int hvm_control_call(const char *name, const char *command, char answer[HVM_CONTROL_LINE],
+		     struct hv_err *err)
+{
+	char line[128];
+	const char *value;
+	struct json_out o;
+	int fd = control_connect(name, err), ret;
+
+	if (fd < 0)
+		return fd;
+	json_out_init(&o, line, sizeof(line) - 1);
+	json_open(&o, NULL, '{');
+	json_string(&o, "execute", command);
+	json_close(&o, '}');
+	line[o.len++] = '\n';
+	if (send(fd, line, o.len, MSG_NOSIGNAL) != (ssize_t)o.len)
+		ret = hv_err_set(err, -EPIPE, "guest %s does not answer", name);
+	else
+		ret = read_line(fd, name, answer, err);
+	close(fd);
+	if (!ret && json_get(answer, "return", &value))
+		ret = hv_err_set(err, -EPROTO, "guest %s refuses %s: %.120s", name, command, answer);
+	else if (!ret)
+		memmove(answer, value, strlen(value) + 1);
+	return ret;
+}

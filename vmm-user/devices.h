@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HVM_DEVICES_H
+#define HVM_DEVICES_H
+
+#include "config.h"
+#include "vm.h"
+
+/* The devices of a machine: chipset, serial line, and virtio devices on PCI. */
+struct hvm_devices;
+
+struct hvm_devices_config {
+	const struct hvm_config *cfg;	/* must outlive the devices */
+	struct hvm_vm *vm;
+	void (*escape)(void *opaque, enum hvm_escape key);
+	void *opaque;
+};
+
+int hvm_devices_create(const struct hvm_devices_config *cfg, struct hvm_devices **d,
+		       struct hv_err *err);
+/* vCPUs must have ended. Flushes disks; -errno and a message if that failed. */
+int hvm_devices_destroy(struct hvm_devices *d, struct hv_err *err);
+/* To the power-on state; the VM is paused. */
+void hvm_devices_reset(struct hvm_devices *d);
+
+/* Where the PCI window above RAM is. */
+uint64_t hvm_devices_pci64_base(uint64_t mem);
+
+/* Any thread. */
+bool hvm_devices_power_button(struct hvm_devices *d);
+void hvm_devices_send_break(struct hvm_devices *d);
+void hvm_devices_resize(struct hvm_devices *d, uint16_t cols, uint16_t rows);
+/* Path of the pty, NULL if it is none. */
+const char *hvm_devices_serial_path(const struct hvm_devices *d);
+const char *hvm_devices_console_path(const struct hvm_devices *d);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef HVM_MACHINE_H
+#define HVM_MACHINE_H
+
+#include "config.h"
+#include "vm.h"
+
+/*
+ * A whole machine: a VM, its devices, and its life from power-on to power-off. The thread that
+ * calls hvm_machine_run() waits for vCPUs when the machine stops; devices work on other threads.
+ */
+struct hvm_machine;
+
+int hvm_machine_create(const struct hvm_config *cfg, struct hvm_machine **m, struct hv_err *err);
+/*
+ * Run until the guest switches off, crashes, or somebody ends it. Returns the exit status; for all
+ * but HVM_STATUS_OK @err says why.
+ */
+enum hvm_status hvm_machine_run(struct hvm_machine *m, struct hv_err *err);
+/* Flush and close everything. Returns 0 or -errno if something could not be written. */
+int hvm_machine_destroy(struct hvm_machine *m, struct hv_err *err);
+
+/* For control/: what "hvm ps" shows. */
+struct hvm_machine_info {
+	const char *name;
+	const char *status;	/* "running", "paused" */
+	unsigned int cpus;
+	uint64_t mem;		/* bytes */
+	uint64_t uptime_ms;
+	const char *serial;	/* path of the pty, or NULL */
+	const char *console;
+};
+void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info);
+/* Push the power button; false: the guest does not listen to it (yet). Any thread. */
+bool hvm_machine_power_button(struct hvm_machine *m);
+/* End the machine as if its plug were pulled; disks are flushed. Any thread. */
+void hvm_machine_quit(struct hvm_machine *m);
+
+#endif

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A VM; see vm.h. */
+#include "vm.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cpuid.h"
+#include "memory/layout.h"
+#include "vcpu.h"
+
+#define NR_CHIPS	3	/* both PICs and the IOAPIC */
+
+/* ---- Creation ---- */
+
+static int vm_failed(struct hvm_vm *vm, int ret, const char *what, struct hv_err *err)
+{
+	return hv_err_set(err, ret, "%s: cannot %s: %s", vm->accel.path, what, strerror(-ret));
+}
+
+static int vm_add_memory(struct hvm_vm *vm, struct hv_err *err)
+{
+	for (unsigned int i = 0; i < vm->ram.mem.nr; i++) {
+		const struct guest_mem_region *r = &vm->ram.mem.region[i];
+		struct kvm_userspace_memory_region slot = {
+			.slot = i,
+			.guest_phys_addr = r->gpa,
+			.memory_size = r->size,
+			.userspace_addr = (uintptr_t)r->hva,
+		};
+		int ret = hvm_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot);
+
+		if (ret)
+			return vm_failed(vm, ret, "give memory to the guest", err);
+	}
+	return 0;
+}
+
+static int vm_add_irqchips(struct hvm_vm *vm, struct hv_err *err)
+{
+	struct kvm_pit_config pit = { 0 };
+	uint64_t identity = HVM_IDENTITY_MAP;
+	int ret = 0;
+
+	/* Where Intel processors without unrestricted guests keep pages of their own. */
+	if (hvm_accel_cap(&vm->accel, KVM_CAP_SET_TSS_ADDR))
+		ret = hvm_ioctl_val(vm->fd, KVM_SET_TSS_ADDR, HVM_TSS_ADDR);
+	if (!ret && hvm_accel_cap(&vm->accel, KVM_CAP_SET_IDENTITY_MAP_ADDR))
+		ret = hvm_ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+	if (ret)
+		return vm_failed(vm, ret, "reserve pages for the processor", err);
+	ret = hvm_ioctl_val(vm->fd, KVM_CREATE_IRQCHIP, 0);
+	if (ret)
+		return vm_failed(vm, ret, "create the interrupt controllers", err);
+	ret = hvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
+	if (ret)
+		return vm_failed(vm, ret, "create the timer (PIT)", err);
+	return hvm_irq_init(vm, err);
+}
+
+static int vm_add_vcpus(struct hvm_vm *vm, unsigned int cpus, struct hv_err *err)
+{
+	unsigned int max = vm->accel.max_vcpus < HVM_MAX_CPUS ? vm->accel.max_vcpus : HVM_MAX_CPUS;
+	struct hvm_cpuid cpuid;
+	int ret;
+
+	if (!cpus || cpus > max)
+		return hv_err_set(err, -EINVAL, "%u processors: %s gives a guest 1 to %u", cpus,
+				  vm->accel.path, max);
+	vm->vcpu = calloc(cpus, sizeof(struct hvm_vcpu *));
+	if (!vm->vcpu)
+		return hv_err_set(err, -ENOMEM, "vCPUs: out of memory");
+	ret = hvm_cpuid_init(&cpuid, &vm->accel, cpus, err);
+	if (ret)
+		return ret;
+	if (hvm_ram_end(vm->ram.size) + HVM_PCI_MMIO64_SIZE > 1ULL << cpuid.phys_bits) {
+		ret = hv_err_set(err, -EINVAL, "%llu MiB of memory: too much for the processor's "
+				 "%u address bits", (unsigned long long)vm->ram.size >> 20,
+				 cpuid.phys_bits);
+		goto out;
+	}
+	for (unsigned int i = 0; i < cpus && !ret; i++) {
+		hvm_cpuid_for_vcpu(&cpuid, i);
+		ret = hvm_vcpu_create(vm, i, cpuid.table, &vm->vcpu[i], err);
+		if (!ret)
+			vm->nr_vcpus++;
+	}
+out:
+	hvm_cpuid_fini(&cpuid);
+	return ret;
+}
+
+static int vm_capture(struct hvm_vm *vm, struct hv_err *err)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < NR_CHIPS && !ret; i++) {
+		vm->chip[i].chip_id = i;
+		ret = hvm_ioctl(vm->fd, KVM_GET_IRQCHIP, &vm->chip[i]);
+	}
+	if (!ret)
+		ret = hvm_ioctl(vm->fd, KVM_GET_PIT2, &vm->pit);
+	return ret ? vm_failed(vm, ret, "read the interrupt controllers", err) : 0;
+}
+
+int hvm_vm_create(struct hvm_vm *vm, const struct hvm_vm_config *cfg, struct hv_err *err)
+{
+	int ret;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->fd = vm->accel.fd = -1;
+	vm->event = cfg->event;
+	vm->opaque = cfg->opaque;
+	atomic_init(&vm->pause, true);
+	pthread_mutex_init(&vm->lock, NULL);
+	pthread_cond_init(&vm->changed, NULL);
+
+	ret = hvm_accel_open(&vm->accel, cfg->accel, err);
+	if (ret)
+		goto fail;
+	vm->fd = hvm_ioctl_val(vm->accel.fd, KVM_CREATE_VM, 0);
+	if (vm->fd < 0) {
+		ret = vm_failed(vm, vm->fd, "create a VM", err);
+		goto fail;
+	}
+	vm->pio = bus_create(BUS_PIO);
+	vm->mmio = bus_create(BUS_MMIO);
+	if (!vm->pio || !vm->mmio) {
+		ret = hv_err_set(err, -ENOMEM, "buses: out of memory");
+		goto fail;
+	}
+	ret = hvm_ram_create(&vm->ram, cfg->mem, err);
+	if (!ret)
+		ret = vm_add_memory(vm, err);
+	if (!ret)
+		ret = vm_add_irqchips(vm, err);
+	if (!ret)
+		ret = vm_add_vcpus(vm, cfg->cpus, err);
+	if (!ret)
+		ret = vm_capture(vm, err);
+	if (!ret)
+		return 0;
+fail:
+	hvm_vm_destroy(vm);
+	return ret;
+}
+
+void hvm_vm_destroy(struct hvm_vm *vm)
+{
+	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
+		hvm_vcpu_destroy(vm->vcpu[i]);
+	free(vm->vcpu);
+	hvm_irq_fini(vm);
+	bus_destroy(vm->pio);
+	bus_destroy(vm->mmio);
+	if (vm->fd >= 0)
+		close(vm->fd);
+	hvm_ram_destroy(&vm->ram);
+	hvm_accel_close(&vm->accel);
+	pthread_cond_destroy(&vm->changed);
+	pthread_mutex_destroy(&vm->lock);
+	memset(vm, 0, sizeof(*vm));
+	vm->fd = vm->accel.fd = -1;
+}
+
+int hvm_vm_reset(struct hvm_vm *vm, struct hv_err *err)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < NR_CHIPS && !ret; i++)
+		ret = hvm_ioctl(vm->fd, KVM_SET_IRQCHIP, &vm->chip[i]);
+	if (!ret)
+		ret = hvm_ioctl(vm->fd, KVM_SET_PIT2, &vm->pit);
+	if (ret)
+		return vm_failed(vm, ret, "reset the interrupt controllers", err);
+	for (unsigned int i = 0; i < vm->nr_vcpus && !ret; i++)
+		ret = hvm_vcpu_reset(vm->vcpu[i], err);
+	return ret;
+}
+
+/* ---- Threads ---- */
+
+int hvm_vm_start(struct hvm_vm *vm, struct hv_err *err)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < vm->nr_vcpus && !ret; i++)
+		ret = hvm_vcpu_start(vm->vcpu[i], err);
+	return ret;
+}
+
+static void vm_request_pause(struct hvm_vm *vm)
+{
+	atomic_store(&vm->pause, true);
+	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
+		hvm_vcpu_kick(vm->vcpu[i]);
+}
+
+static unsigned int vm_threads(struct hvm_vm *vm)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
+		n += vm->vcpu[i]->threaded;
+	return n;
+}
+
+void hvm_vm_pause(struct hvm_vm *vm)
+{
+	unsigned int threads = vm_threads(vm);
+
+	vm_request_pause(vm);
+	pthread_mutex_lock(&vm->lock);
+	while (vm->parked < threads)
+		pthread_cond_wait(&vm->changed, &vm->lock);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+void hvm_vm_resume(struct hvm_vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	atomic_store(&vm->pause, false);
+	pthread_cond_broadcast(&vm->changed);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+void hvm_vm_stop(struct hvm_vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->quit = true;
+	pthread_cond_broadcast(&vm->changed);
+	pthread_mutex_unlock(&vm->lock);
+	vm_request_pause(vm);
+	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
+		hvm_vcpu_join(vm->vcpu[i]);
+}
+
+bool hvm_vm_park(struct hvm_vm *vm)
+{
+	bool quit;
+
+	pthread_mutex_lock(&vm->lock);
+	vm->parked++;
+	pthread_cond_broadcast(&vm->changed);
+	while (atomic_load(&vm->pause) && !vm->quit)
+		pthread_cond_wait(&vm->changed, &vm->lock);
+	vm->parked--;
+	quit = vm->quit;
+	pthread_mutex_unlock(&vm->lock);
+	return !quit;
+}
+
+void hvm_vm_notify(struct hvm_vm *vm, enum hvm_event event, const char *fmt, ...)
+{
+	char msg[512];
+	va_list ap;
+
+	if (fmt) {
+		va_start(ap, fmt);
+		vsnprintf(msg, sizeof(msg), fmt, ap);
+		va_end(ap);
+	}
+	vm_request_pause(vm);
+	vm->event(vm->opaque, event, fmt ? msg : NULL);
+}
