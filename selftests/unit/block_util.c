@@ -31,7 +31,7 @@ void test_fail(const char *file, int line, const char *cond, const char *fmt, ..
 {
 	va_list ap;
 
-	printf("%s: FAILED\n%s:%d: %s ", test_current, file, line, cond);
+	printf("not ok %s\n%s:%d: %s ", test_current, file, line, cond);
 	va_start(ap, fmt);
 	vprintf(fmt, ap);
 	va_end(ap);
@@ -61,7 +61,7 @@ int test_main(int argc, char **argv, const struct test *tests, size_t n)
 		clock_gettime(CLOCK_MONOTONIC, &a);
 		tests[i].fn();
 		clock_gettime(CLOCK_MONOTONIC, &b);
-		printf("%s: ok (%.1f s)\n", tests[i].name,
+		printf("ok %s (%.1f s)\n", tests[i].name,
 		       (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9);
 		CHECK(!system("rm -rf ./*"));
 	}
