@@ -18,3 +18,8 @@ UNIT_TESTS += qcow2_bad_test
 qcow2_bad_test_SRCS := selftests/unit/qcow2_bad_test.c $(BLOCK_TEST_SRCS)
 qcow2_bad_test_CFLAGS :=
 qcow2_bad_test_LIBS := $(BLOCK_TEST_LIBS)
+
+UNIT_TESTS += block_test
+block_test_SRCS := selftests/unit/block_test.c $(BLOCK_TEST_SRCS)
+block_test_CFLAGS :=
+block_test_LIBS := $(BLOCK_TEST_LIBS)

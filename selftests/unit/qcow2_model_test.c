@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "block_util.h"
+#include "../../virtio-backends/block/qcow2/qcow2.h"
 
 #define MAX_IO	(640u << 10)
 
@@ -329,31 +330,50 @@ static void test_grow_refcount_table(void)
 	check_clean("t", false);
 }
 
-/* More L2 slices than the cache holds. */
+/* More L2 slices than the cache holds: they are evicted, dirty ones after a flush. */
 static void test_cache_pressure(void)
 {
-	struct rnd r = { .s = 6 };
-	struct test_queue tq;
-	struct blk_image *img;
-	uint64_t i, v;
+	qcow2_cache_bytes = 16 * 512;
+	run("qemu-img create -f qcow2 -o cluster_size=512 t 4M");
+	exercise(90, 2, 200);
+	unlink("t");
+	qcow2_cache_bytes = 16 * 4096;
+	make_base("base", "-O qcow2 -c -o cluster_size=4k", "60M", 91);
+	run("qemu-img create -f qcow2 -o cluster_size=4k -b base -F qcow2 t 64M");
+	exercise(91, 1, 300);
+	qcow2_cache_bytes = 32 << 20;
+}
 
-	/* 512 byte slices map 32 KiB each; the cache has 65536 of them. */
-	run("qemu-img create -f qcow2 -o cluster_size=512 t 2560M");
-	img = test_open("t", BLK_FORMAT_QCOW2, false);
-	tq_open(&tq, img);
-	memset(io_buf, 0, 512);
-	for (i = 0; i < 80000; i++) {
-		memcpy(io_buf, &i, 8);
-		CHECK(!tq_rw(&tq, BLK_WRITE, i * 32768, io_buf, 512, 0));
+/* Left behind by a QEMU that died, with refcounts that are not up to date. */
+static void test_dirty_by_qemu(void)
+{
+	static const char *const opts[] = { "refcount_bits=16", "cluster_size=512,refcount_bits=64" };
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		run("qemu-img create -f qcow2 -o lazy_refcounts=on,%s t 14M", opts[i]);
+		run("qemu-io -c 'write -P 1 0 2M' t && qemu-img snapshot -c s t");
+		/* In the second case more than the old refcount table can count. */
+		run_status("qemu-io -c 'write -P 5 1M 12M' -c flush -c abort t");
+		CHECK(run_status("qemu-img check t") == 2);
+		exercise(700 + i, 1, 60);
+		run("qemu-img snapshot -a s t && qemu-io -c 'read -P 1 0 2M' t | grep -v failed");
+		check_clean("t", false);
 	}
-	for (i = 0; i < 4000; i++) {
-		v = rnd_below(&r, 80000);
-		CHECK(!tq_rw(&tq, BLK_READ, v * 32768, io_buf, 512, 0));
-		CHECK(!memcmp(io_buf, &v, 8));
-	}
-	tq_close(&tq);
-	CHECK(!blk_close(img));
-	check_clean("t", false);
+}
+
+/* Bitmaps are dropped, with all that they occupy; the bit that says they are valid goes. */
+static void test_bitmaps(void)
+{
+	uint64_t bits;
+
+	run("qemu-img create -f qcow2 t 4M && qemu-img bitmap --add t a && "
+	    "qemu-img bitmap --add -g 4k t b && qemu-io -c 'write 0 1M' t");
+	file_read_at("t", 88, &bits, 8);
+	CHECK(bits);
+	exercise(800, 1, 60);
+	file_read_at("t", 88, &bits, 8);
+	CHECK(!bits);
 }
 
 static void test_threads_engine(void)
@@ -374,6 +394,8 @@ int main(int argc, char **argv)
 		{ "qcow2 internal snapshots", test_snapshots },
 		{ "qcow2 refcount table grows", test_grow_refcount_table },
 		{ "qcow2 L2 cache pressure", test_cache_pressure },
+		{ "qcow2 images that QEMU left dirty", test_dirty_by_qemu },
+		{ "qcow2 with bitmaps", test_bitmaps },
 		{ "qcow2 without io_uring", test_threads_engine },
 	};
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "block_int.h"
 
@@ -14,6 +15,18 @@
 #define RING_MAX_INFLIGHT	256	/* the completion ring of that size cannot overflow */
 #define REAP_BATCH	32
 #define MAX_TRANSFER_IOVS	1024
+#define SUBMIT_RETRY_US		1000
+
+/*
+ * A small write of whole pages to a file is a copy into the page cache. Most file systems would
+ * hand it to a kernel thread for fear of having to wait; doing it here costs a tenth. If it does
+ * take long (the host throttles writers), the next ones go through the ring, so that the thread
+ * stays free for reads.
+ */
+#define COPY_MAX	(64u << 10)
+#define COPY_ALIGN	4096u
+#define COPY_SLOW_NS	1000000u
+#define COPY_BACKOFF	64u
 
 struct blk_aio {
 	struct io_uring ring;
@@ -21,6 +34,8 @@ struct blk_aio {
 	unsigned int queued;		/* prepared, not yet submitted */
 	bool reaping;
 	struct blk_io *backlog, **backlog_tail;
+	struct blk_io *copied;		/* done, with their results */
+	unsigned int backoff;		/* writes that must go through the ring */
 };
 
 static int uring_create(struct blk_queue *q, struct blk_aio **res)
@@ -57,8 +72,13 @@ static void uring_flush(struct blk_aio *aio)
 		ret = io_uring_submit(&aio->ring);
 		if (ret == -EINTR)
 			continue;
-		if (ret <= 0)
-			return;		/* short of memory: tried again at the next kick or reap */
+		if (ret <= 0) {
+			/* Short of memory. Tried again when something completes, if anything will. */
+			if (aio->inflight > aio->queued)
+				return;
+			usleep(SUBMIT_RETRY_US);
+			continue;
+		}
 		aio->queued -= (unsigned int)ret < aio->queued ? (unsigned int)ret : aio->queued;
 	}
 }
@@ -95,8 +115,30 @@ static bool uring_prepare(struct blk_aio *aio, struct blk_io *io)
 	return true;
 }
 
+static bool uring_copy(struct blk_aio *aio, struct blk_io *io)
+{
+	uint64_t start;
+
+	if (io->op != BLK_WRITE || io->dsync || io->file->blockdev || io->left > COPY_MAX ||
+	    (io->off | io->left) % COPY_ALIGN)
+		return false;
+	if (aio->backoff) {
+		aio->backoff--;
+		return false;
+	}
+	start = hv_loop_now_ns();
+	io->ret = blk_file_pwritev(io->file, io->iov, io->iovcnt, io->off);
+	if (hv_loop_now_ns() - start > COPY_SLOW_NS)
+		aio->backoff = COPY_BACKOFF;
+	io->next = aio->copied;
+	aio->copied = io;
+	return true;
+}
+
 static void uring_submit(struct blk_aio *aio, struct blk_io *io)
 {
+	if (uring_copy(aio, io))
+		return;
 	if (!aio->backlog && uring_prepare(aio, io))
 		return;
 	io->next = NULL;
@@ -142,25 +184,45 @@ static void uring_complete(struct blk_aio *aio, struct blk_io *io, int res)
 	uring_submit(aio, io);
 }
 
-static void uring_reap(struct blk_aio *aio)
+static bool uring_reap_copied(struct blk_aio *aio)
+{
+	struct blk_io *io = aio->copied, *next;
+
+	aio->copied = NULL;
+	if (!io)
+		return false;
+	for (; io; io = next) {
+		next = io->next;
+		blk_io_done(io, io->ret);
+	}
+	return true;
+}
+
+static unsigned int uring_reap_ring(struct blk_aio *aio)
 {
 	struct io_uring_cqe *cqes[REAP_BATCH];
 	struct { struct blk_io *io; int res; } done[REAP_BATCH];
 	unsigned int i, n;
 
+	n = io_uring_peek_batch_cqe(&aio->ring, cqes, REAP_BATCH);
+	for (i = 0; i < n; i++) {
+		done[i].io = io_uring_cqe_get_data(cqes[i]);
+		done[i].res = cqes[i]->res;
+	}
+	io_uring_cq_advance(&aio->ring, n);
+	aio->inflight -= n;
+	for (i = 0; i < n; i++)
+		uring_complete(aio, done[i].io, done[i].res);
+	return n;
+}
+
+static void uring_reap(struct blk_aio *aio)
+{
 	/* done() of a request may submit and kick: the outer call goes on. */
 	if (aio->reaping)
 		return;
 	aio->reaping = true;
-	while ((n = io_uring_peek_batch_cqe(&aio->ring, cqes, REAP_BATCH))) {
-		for (i = 0; i < n; i++) {
-			done[i].io = io_uring_cqe_get_data(cqes[i]);
-			done[i].res = cqes[i]->res;
-		}
-		io_uring_cq_advance(&aio->ring, n);
-		aio->inflight -= n;
-		for (i = 0; i < n; i++)
-			uring_complete(aio, done[i].io, done[i].res);
+	while (uring_reap_copied(aio) || uring_reap_ring(aio)) {
 		uring_take_backlog(aio);
 		uring_flush(aio);
 	}

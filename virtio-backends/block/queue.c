@@ -16,7 +16,7 @@
 
 #define CTX_EXTENTS	8	/* more pieces than this go to a worker */
 #define CTX_IOVS	40	/* in the context itself; more are allocated */
-#define CTX_KEEP	256	/* idle contexts a queue keeps */
+#define CTX_KEEP	64	/* idle contexts a queue keeps */
 
 /* What the layer needs of a request in flight. */
 struct blk_ctx {

@@ -6,15 +6,16 @@
 #include "qcow2.h"
 
 #define SLICE_BYTES_MAX		4096u
-#define CACHE_BYTES_MAX		(32u << 20)
 #define SLICES_MIN		16u
 #define TABLE_COPY_BYTES	65536u
+
+uint32_t qcow2_cache_bytes = 32u << 20;
 
 int qcow2_l2_init(struct qcow2 *q)
 {
 	uint64_t slice_bytes = q->cluster_size < SLICE_BYTES_MAX ? q->cluster_size :
 								   SLICE_BYTES_MAX;
-	uint64_t need, cap = CACHE_BYTES_MAX / slice_bytes, buckets = SLICES_MIN;
+	uint64_t need, cap = qcow2_cache_bytes / slice_bytes, buckets = SLICES_MIN;
 
 	q->l2_bits = q->cluster_bits - 3;
 	q->slice_bits = (uint32_t)__builtin_ctzll(slice_bytes) - 3;

@@ -522,22 +522,6 @@ static int find_end(struct qcow2 *q, struct hv_err *err)
 				strerror(-ret)) : 0;
 }
 
-/* Bits of features whose data we do not keep up to date, among them the bitmaps'. */
-static int clear_autoclear(struct qcow2 *q, struct hv_err *err)
-{
-	uint64_t zero = 0;
-	int ret;
-
-	if (!q->autoclear)
-		return 0;
-	ret = blk_file_pwrite(&q->img.file, &zero, sizeof(zero),
-			      offsetof(struct qcow2_header, autoclear_features));
-	if (!ret)
-		ret = blk_file_sync(&q->img.file);
-	return ret ? hv_err_set(err, ret, "%s: cannot write: %s", q->img.file.path,
-				strerror(-ret)) : 0;
-}
-
 int blk_qcow2_start(struct blk_image *img, struct hv_err *err)
 {
 	struct qcow2 *q = to_qcow2(img);
@@ -551,7 +535,7 @@ int blk_qcow2_start(struct blk_image *img, struct hv_err *err)
 		ret = qcow2_repair_refcounts(q, err);
 	if (!ret)
 		ret = check_metadata(q, err);
-	if (!ret)
-		ret = clear_autoclear(q, err);
+	if (!ret && qcow2_bitmaps_drop(q))
+		ret = hv_err_set(err, -EIO, "%s: cannot write to it", img->file.path);
 	return ret;
 }

@@ -138,6 +138,7 @@ int qcow2_mark_corrupt(struct qcow2 *q, const char *what, uint64_t value);
 void qcow2_set_limit(struct qcow2 *q, uint64_t end);
 
 /* l2.c: L1 table and L2 slices */
+extern uint32_t qcow2_cache_bytes;	/* of L2 slices per image, at most; tests make it small */
 int qcow2_l2_init(struct qcow2 *q);
 void qcow2_l2_fini(struct qcow2 *q);
 /* The cached slice that maps @off, NULL if it is not cached. alloc_lock or map_lock. */
@@ -212,6 +213,13 @@ int qcow2_read_compressed(struct blk_image *img, uint64_t entry, uint64_t off,
 			  const struct iovec *iov, int iovcnt, uint64_t iov_off, uint64_t len);
 void qcow2_compressed_extent(const struct qcow2 *q, uint64_t entry, uint64_t *host,
 			     uint64_t *len);
+
+/* bitmaps.c */
+typedef int (*qcow2_range_fn)(void *opaque, const char *what, uint64_t off, uint64_t len);
+/* All that valid bitmaps occupy in the file. */
+int qcow2_bitmaps_walk(struct qcow2 *q, qcow2_range_fn fn, void *opaque);
+/* Before the first write: clear all autoclear bits, give the bitmaps' clusters back. */
+int qcow2_bitmaps_drop(struct qcow2 *q);
 
 /* repair.c: rebuild the refcounts of an image that was not closed */
 int qcow2_repair_refcounts(struct qcow2 *q, struct hv_err *err);

@@ -146,51 +146,16 @@ static int count_snapshots(struct counts *c)
 	return ret;
 }
 
-static int count_bitmap(struct counts *c, const struct qcow2_bitmap_entry *e)
+static int count_bitmap_range(void *opaque, const char *what, uint64_t off, uint64_t len)
 {
-	uint64_t off = be64toh(e->table_offset), entry;
-	uint32_t entries = be32toh(e->table_size), i;
-	int ret;
-
-	ret = count_range(c, "a bitmap table is outside of the file", off, entries * 8ull);
-	for (i = 0; i < entries && !ret; i++) {
-		ret = blk_file_pread(&c->q->img.file, &entry, sizeof(entry), off + i * 8ull);
-		if (ret)
-			return count_fail(c, ret, "cannot read a bitmap table");
-		entry = be64toh(entry) & QCOW2_OFFSET_MASK;
-		if (entry)
-			ret = count_range(c, "a bitmap is outside of the file", entry,
-					  c->q->cluster_size);
-	}
-	return ret;
+	return count_range(opaque, what, off, len);
 }
 
 static int count_bitmaps(struct counts *c)
 {
-	const struct qcow2_bitmaps_ext *b = &c->q->bitmaps;
-	uint64_t pos = b->directory_offset, end = pos + b->directory_size, len;
-	struct qcow2_bitmap_entry e;
-	uint32_t i;
-	int ret;
+	int ret = qcow2_bitmaps_walk(c->q, count_bitmap_range, c);
 
-	/* Without its autoclear bit the extension says nothing any more. */
-	if (!b->nb_bitmaps || !(c->q->autoclear & 1))
-		return 0;
-	ret = count_range(c, "the bitmap directory is outside of the file", pos, end - pos);
-	for (i = 0; i < b->nb_bitmaps && i < QCOW2_MAX_BITMAPS && !ret; i++) {
-		if (end - pos < sizeof(e))
-			return count_fail(c, -EINVAL, "the bitmap directory is too short");
-		ret = blk_file_pread(&c->q->img.file, &e, sizeof(e), pos);
-		if (ret)
-			return count_fail(c, ret, "cannot read the bitmap directory");
-		len = sizeof(e) + be32toh(e.extra_data_size) + (uint64_t)be16toh(e.name_size);
-		len = (len + 7) & ~7ull;
-		if (len > end - pos)
-			return count_fail(c, -EINVAL, "the bitmap directory is too short");
-		pos += len;
-		ret = count_bitmap(c, &e);
-	}
-	return ret;
+	return ret ? count_fail(c, ret, "its bitmaps are not in order") : 0;
 }
 
 static int count_all(struct counts *c)
