@@ -16,7 +16,6 @@ KDIR ?= /lib/modules/$(KVER)/build
 # Kernel modules need headers; without them only user space is built.
 HAVE_KDIR := $(wildcard $(KDIR)/Makefile)
 
-CC ?= gcc
 WARNINGS := -Wall -Wextra -Werror -Wimplicit-fallthrough -Wmaybe-uninitialized \
 	-Wno-unused-parameter
 CFLAGS ?= -O2 -g
@@ -46,14 +45,15 @@ $(B)/hvm: $(HVM_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(HV_CFLAGS) $(LDFLAGS) -o $@ $(HVM_OBJS) $(HVM_LIBS)
 
-# hvm is rebuilt when its list of sources changes, not only when a source does.
-HVM_LIST := $(B)/hvm.o/.list
-ifneq ($(shell cat $(HVM_LIST) 2>/dev/null),$(strip $(HVM_SRCS)))
-$(shell mkdir -p $(B)/hvm.o && printf '%s\n' '$(strip $(HVM_SRCS))' >$(HVM_LIST))
-endif
-$(B)/hvm: $(HVM_LIST)
+# hvm is rebuilt when its list of sources changes, and everything when the flags do.
+$(shell mkdir -p $(B))
+# record FILE,TEXT: FILE holds TEXT, and is only touched when that changes.
+record = $(shell printf '%s' '$(strip $(2))' | cmp -s - $(1) || printf '%s' '$(strip $(2))' >$(1))
+$(call record,$(B)/.hvm-sources,$(HVM_SRCS))
+$(call record,$(B)/.flags,$(subst ','"'"',$(CC) $(HV_CPPFLAGS) $(CPPFLAGS) $(HV_CFLAGS)))
+$(B)/hvm: $(B)/.hvm-sources
 
-$(B)/hvm.o/%.o: %.c | $(HVM_GEN)
+$(B)/hvm.o/%.o: %.c $(B)/.flags | $(HVM_GEN)
 	@mkdir -p $(@D)
 	$(CC) $(HV_CPPFLAGS) $(CPPFLAGS) $(HV_CFLAGS) -I$(B) -MMD -MP -c -o $@ $<
 
@@ -77,7 +77,7 @@ $(1)_OBJS := $$(patsubst %.c,$(B)/unit.o/$(1)/%.o,$$($(1)_SRCS))
 $(B)/unit/$(1): $$($(1)_OBJS)
 	@mkdir -p $$(@D)
 	$$(CC) $$(HV_CFLAGS) $(SANITIZE) -o $$@ $$^ $$($(1)_LIBS)
-$(B)/unit.o/$(1)/%.o: %.c | $(HVM_GEN)
+$(B)/unit.o/$(1)/%.o: %.c $(B)/.flags | $(HVM_GEN)
 	@mkdir -p $$(@D)
 	$$(CC) $$($(1)_CFLAGS) $$(HV_CPPFLAGS) $$(HV_CFLAGS) -O1 $(SANITIZE) -I$(B) -MMD -MP -c -o $$@ $$<
 -include $$($(1)_OBJS:.o=.d)
