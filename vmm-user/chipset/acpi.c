@@ -142,8 +142,8 @@ static uint64_t put_fadt(struct acpi_out *o, uint64_t facs, uint64_t dsdt)
 	f->p_lvl3_lat = 0xfff;
 	f->century = CMOS_CENTURY;
 	f->iapc_boot_arch = FADT_BOOT_LEGACY_DEVICES | FADT_BOOT_NO_VGA;
-	f->flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_TMR_VAL_EXT |
-		   FADT_RESET_REG_SUP;
+	f->flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_FIX_RTC |
+		   FADT_TMR_VAL_EXT | FADT_RESET_REG_SUP;
 	f->reset_reg = gas_io(HVM_PORT_RESET, 1);
 	f->reset_value = PM_RESET_VALUE;
 	memcpy(&f->hypervisor_id, "hv      ", 8);

@@ -91,6 +91,7 @@ _Static_assert(offsetof(struct acpi_fadt, x_pm_tmr_blk) == 208, "ACPI 6.5, 5.2.9
 #define FADT_WBINVD		(1u << 0)
 #define FADT_PROC_C1		(1u << 2)
 #define FADT_SLP_BUTTON		(1u << 5)	/* there is no fixed sleep button */
+#define FADT_FIX_RTC		(1u << 6)	/* the clock's alarm is no fixed event */
 #define FADT_TMR_VAL_EXT	(1u << 8)
 #define FADT_RESET_REG_SUP	(1u << 10)
 /* 5.2.9.3 */

@@ -14,9 +14,10 @@
 #define STS_TMR		(1u << 0)
 #define STS_GBL		(1u << 5)
 #define STS_PWRBTN	(1u << 8)
+#define STS_RTC		(1u << 10)	/* never up, but Linux insists on enabling it */
 #define STS_WAK		(1u << 15)
-#define STS_ALL		(STS_TMR | STS_GBL | STS_PWRBTN | STS_WAK)
-#define EN_ALL		(STS_TMR | STS_GBL | STS_PWRBTN)
+#define STS_ALL		(STS_TMR | STS_GBL | STS_PWRBTN | STS_RTC | STS_WAK)
+#define EN_ALL		(STS_TMR | STS_GBL | STS_PWRBTN | STS_RTC)
 #define CNT_SCI_EN	(1u << 0)
 #define CNT_SLP_TYP(v)	(((v) >> 10) & 7)
 #define CNT_SLP_EN	(1u << 13)
