@@ -108,6 +108,14 @@ static int exec_cmpxchg(struct hv_emul *e)
 		flags = e->rflags;
 		hv_alu(HV_ALU_CMP, size, acc, old, 0, &flags);
 		if (!(flags & HV_FL_ZF)) {
+			/* Memory is written in either case, and devices see that (SDM vol. 2). */
+			done = true;
+			if (hv_insn_is_mem(&e->insn))
+				ret = emul_rm_replace(e, size, old, old, emul_locked(e), &done);
+			if (ret)
+				return ret;
+			if (!done)
+				continue;
 			emul_reg_write(e, HV_RAX, size, old);
 			e->rflags = flags;
 			return HV_EMUL_OK;
