@@ -20,6 +20,7 @@
 #include <linux/uaccess.h>
 
 #include "irq/irq.h"
+#include "compat/emergency.h"
 #include "compat/syscore.h"
 #include "svm/svm_ops.h"
 #include "x86/x86.h"
@@ -99,6 +100,12 @@ static void hv_resume(void)
 static void hv_shutdown(void)
 {
 	on_each_cpu(hv_cpu_disable, NULL, 1);
+}
+
+/* A crash: the CPU, maybe with a guest's state in it, is about to be stopped for good. */
+static void hv_emergency(void)
+{
+	hv_ops.cpu_disable();
 }
 
 static int hv_own_cpus(void)
@@ -325,6 +332,7 @@ static int __init hv_init(void)
 	r = hv_clock_init();
 	if (r)
 		goto disown;
+	hv_emergency_register(hv_emergency);
 	hv_syscore_register();
 	r = hv_register_devices();
 	if (r)
@@ -334,6 +342,7 @@ static int __init hv_init(void)
 
 syscore:
 	hv_syscore_unregister();
+	hv_emergency_unregister(hv_emergency);
 	hv_clock_exit();
 disown:
 	hv_disown_cpus();
@@ -352,6 +361,7 @@ static void __exit hv_exit(void)
 {
 	hv_unregister_devices();
 	hv_syscore_unregister();
+	hv_emergency_unregister(hv_emergency);
 	hv_clock_exit();
 	hv_disown_cpus();
 	hv_irqfd_exit();

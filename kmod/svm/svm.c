@@ -7,6 +7,7 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <asm/asm.h>
 #include <asm/debugreg.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
@@ -40,6 +41,20 @@ static const u32 svm_direct_msrs[] = {
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_KERNEL_GS_BASE, MSR_FS_BASE,
 	MSR_GS_BASE, MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 };
+
+/*
+ * A restart turns SVM off under running vCPUs (hv_shutdown, the emergency callback). From then on
+ * its instructions fault; they are skipped, and the entry reports a failure.
+ */
+static __always_inline void svm_clgi(void)
+{
+	asm volatile("1: clgi\n2:" _ASM_EXTABLE(1b, 2b) : : : "memory");
+}
+
+static __always_inline void svm_stgi(void)
+{
+	asm volatile("1: stgi\n2:" _ASM_EXTABLE(1b, 2b) : : : "memory");
+}
 
 /* ---- the hardware -------------------------------------------------------------------------- */
 
@@ -149,6 +164,8 @@ static void svm_cpu_disable(void)
 	rdmsrl(MSR_EFER, efer);
 	if (!(efer & EFER_SVME))
 		return;
+	/* In an emergency the CPU may have been on its way into a guest: let NMI and INIT through. */
+	svm_stgi();
 	wrmsrl(SVM_MSR_VM_HSAVE_PA, 0);
 	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
 }
@@ -619,7 +636,8 @@ static void svm_inner_enter(struct hv_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	asm volatile("vmsave %%rax" : : "a"(svm->world.host_pa) : "memory");
+	asm volatile("1: vmsave %%rax\n2:" _ASM_EXTABLE(1b, 2b)
+		     : : "a"(svm->world.host_pa) : "memory");
 	svm->world.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
 	if (!hv_caps.spec_ctrl)
 		svm->world.guest_spec_ctrl = svm->world.host_spec_ctrl;
@@ -643,9 +661,9 @@ static void svm_run(struct hv_vcpu *vcpu)
 	/* What an entry that faults leaves behind (enter.S) must look like a failed one. */
 	vmcb->exit_code = SVM_EXIT_INVALID;
 
-	asm volatile("clgi" : : : "memory");
+	svm_clgi();
 	svm_enter(r->gpr, &svm->world);
-	asm volatile("stgi" : : : "memory");
+	svm_stgi();
 
 	r->gpr[HV_RAX] = vmcb->rax;
 	r->gpr[HV_RSP] = vmcb->rsp;
