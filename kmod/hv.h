@@ -316,7 +316,7 @@ enum hv_irqchip_mode { HV_IRQCHIP_NONE, HV_IRQCHIP_KERNEL, HV_IRQCHIP_SPLIT };
 struct hv_vm {
 	struct mm_struct *mm;		/* of the creator; ioctls from another mm: -EIO */
 	refcount_t users;
-	struct list_head list;		/* hv_vms, under hv_lock */
+	struct list_head list;		/* hv_vms */
 	bool dead;
 
 	struct mutex lock;		/* vCPU creation, irqchip/PIT creation, caps, clock */
@@ -445,8 +445,9 @@ struct hv_x86_ops {
 
 /* ---- main.c -------------------------------------------------------------------------------------- */
 
-extern struct list_head hv_vms;
-extern struct mutex hv_lock;
+/* All VMs there are. */
+void hv_vms_add(struct hv_vm *vm);
+void hv_vms_del(struct hv_vm *vm);
 
 /* ---- vm.c ---------------------------------------------------------------------------------------- */
 

@@ -30,8 +30,8 @@ module_param(kvm_device, bool, 0444);
 MODULE_PARM_DESC(kvm_device, "also register /dev/kvm, for programs that know no other name");
 
 struct hv_x86_ops hv_ops __ro_after_init;
-LIST_HEAD(hv_vms);
-DEFINE_MUTEX(hv_lock);
+static LIST_HEAD(hv_vms);
+static DEFINE_MUTEX(hv_lock);
 
 #define HV_DEFINE_OP(op) DEFINE_STATIC_CALL_NULL(hv_op_##op, *((struct hv_x86_ops *)NULL)->op);
 HV_HOT_OPS(HV_DEFINE_OP)
@@ -106,6 +106,28 @@ static void hv_shutdown(void)
 static void hv_emergency(void)
 {
 	hv_ops.cpu_disable();
+}
+
+/*
+ * The kernel has one place for such a callback and complains when a second module wants it: hv has
+ * it only while it has VMs, so that an attempt to load kvm fails quietly the rest of the time.
+ */
+void hv_vms_add(struct hv_vm *vm)
+{
+	mutex_lock(&hv_lock);
+	if (list_empty(&hv_vms))
+		hv_emergency_register(hv_emergency);
+	list_add(&vm->list, &hv_vms);
+	mutex_unlock(&hv_lock);
+}
+
+void hv_vms_del(struct hv_vm *vm)
+{
+	mutex_lock(&hv_lock);
+	list_del(&vm->list);
+	if (list_empty(&hv_vms))
+		hv_emergency_unregister(hv_emergency);
+	mutex_unlock(&hv_lock);
 }
 
 static int hv_own_cpus(void)
@@ -332,7 +354,6 @@ static int __init hv_init(void)
 	r = hv_clock_init();
 	if (r)
 		goto disown;
-	hv_emergency_register(hv_emergency);
 	hv_syscore_register();
 	r = hv_register_devices();
 	if (r)
@@ -342,7 +363,6 @@ static int __init hv_init(void)
 
 syscore:
 	hv_syscore_unregister();
-	hv_emergency_unregister(hv_emergency);
 	hv_clock_exit();
 disown:
 	hv_disown_cpus();
@@ -361,7 +381,6 @@ static void __exit hv_exit(void)
 {
 	hv_unregister_devices();
 	hv_syscore_unregister();
-	hv_emergency_unregister(hv_emergency);
 	hv_clock_exit();
 	hv_disown_cpus();
 	hv_irqfd_exit();

@@ -453,9 +453,7 @@ static void hv_vm_free(struct hv_vm *vm)
 	struct hv_vcpu *vcpu;
 	unsigned long i;
 
-	mutex_lock(&hv_lock);
-	list_del(&vm->list);
-	mutex_unlock(&hv_lock);
+	hv_vms_del(vm);
 	hv_irq_vm_quiesce(vm);
 	hv_mmu_destroy(vm);
 	xa_for_each(&vm->vcpus, i, vcpu)
@@ -554,9 +552,7 @@ int hv_vm_create(unsigned long type)
 	vm = hv_vm_alloc();
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	mutex_lock(&hv_lock);
-	list_add(&vm->list, &hv_vms);
-	mutex_unlock(&hv_lock);
+	hv_vms_add(vm);
 	fd = anon_inode_getfd("hv-vm", &hv_vm_fops, vm, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		hv_vm_put(vm);
