@@ -35,7 +35,7 @@ int hv_gva_to_gpa(struct hv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa)
 	return hv_gva_translate(vcpu, gva, access, true, gpa, &error);
 }
 
-/* ---- the instruction's bytes and its length ----------------------------------------------------- */
+/* ---- the instruction's bytes and its length ------------------------------------------------ */
 
 static u8 hv_emul_cpl(struct hv_vcpu *vcpu)
 {
@@ -124,7 +124,7 @@ int hv_insn_end(struct hv_vcpu *vcpu, bool may_sleep, u64 *next_rip, struct hv_i
 	return HV_NEXT_NONE;
 }
 
-/* ---- device accesses ------------------------------------------------------------------------------ */
+/* ---- device accesses ----------------------------------------------------------------------- */
 
 /* A device read of at most 8 bytes: from the record, from the kernel's devices, or user space's. */
 static int hv_mmio_read(struct hv_vcpu *vcpu, u64 gpa, void *data, unsigned int len)
@@ -199,7 +199,7 @@ static unsigned int hv_mmio_piece(unsigned int len)
 	return min_t(unsigned int, len, 8);
 }
 
-/* ---- the emulator's callbacks ------------------------------------------------------------------------ */
+/* ---- the emulator's callbacks -------------------------------------------------------------- */
 
 static struct hv_emul_run *to_run(struct hv_emul *e)
 {
@@ -453,7 +453,7 @@ static const struct hv_emul_ops hv_emul_ops = {
 	.fpu_write = hv_emul_fpu_write,
 };
 
-/* ---- one instruction --------------------------------------------------------------------------------- */
+/* ---- one instruction ----------------------------------------------------------------------- */
 
 static void hv_emul_seg(struct hv_emul_seg *to, const struct kvm_segment *from)
 {
@@ -617,7 +617,7 @@ int hv_emulate_mmio(struct hv_vcpu *vcpu, u64 gpa, bool may_sleep)
 	return hv_emulate_at(vcpu, true, gpa, may_sleep);
 }
 
-/* ---- user space has answered ------------------------------------------------------------------------- */
+/* ---- user space has answered --------------------------------------------------------------- */
 
 static int hv_emul_again(struct hv_vcpu *vcpu)
 {
@@ -636,8 +636,11 @@ static int hv_complete_pio(struct hv_vcpu *vcpu)
 
 	pio->active = false;
 	if (pio->string) {
-		if (!pio->in)
-			return HV_NEXT_RESUME;	/* OUTS retired before it left */
+		if (!pio->in) {
+			/* OUTS retired before it left, perhaps after reads of device memory. */
+			hv_emul_forget(vcpu);
+			return HV_NEXT_RESUME;
+		}
 		pio->answered = true;
 		return hv_emul_again(vcpu);
 	}

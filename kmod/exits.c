@@ -246,7 +246,7 @@ int hv_exit_mov_dr(struct hv_vcpu *vcpu, bool may_sleep)
 	return HV_NEXT_RESUME;
 }
 
-/* ---- ports ------------------------------------------------------------------------------------- */
+/* ---- ports --------------------------------------------------------------------------------- */
 
 static void hv_pio_to_rax(struct hv_vcpu *vcpu, unsigned int size, u32 value)
 {
@@ -295,7 +295,7 @@ int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 
 	return HV_NEXT_USER;
 }
 
-/* ---- second-level faults ---------------------------------------------------------------------------- */
+/* ---- second-level faults ------------------------------------------------------------------- */
 
 int hv_exit_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 {

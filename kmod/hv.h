@@ -279,7 +279,7 @@ struct hv_memslots {
 	struct hv_memslot *slot[];	/* sorted by base_gfn, no overlap */
 };
 
-/* ---- second-level translation (mmu/) ---------------------------------------------------------- */
+/* ---- second-level translation (mmu/) ------------------------------------------------------- */
 
 /*
  * Bits of a second-level entry, in the vendor's format. The common code builds entries from these
@@ -309,7 +309,7 @@ struct hv_mmu {
 	atomic_long_t pages_4k, pages_2m, pages_1g, tables;
 };
 
-/* ---- the VM ----------------------------------------------------------------------------------- */
+/* ---- the VM -------------------------------------------------------------------------------- */
 
 enum hv_irqchip_mode { HV_IRQCHIP_NONE, HV_IRQCHIP_KERNEL, HV_IRQCHIP_SPLIT };
 
@@ -374,7 +374,7 @@ struct hv_vm {
 	struct hv_vm_stats stats;
 };
 
-/* ---- vendor operations ------------------------------------------------------------------------- */
+/* ---- vendor operations --------------------------------------------------------------------- */
 
 /* What event_window() can wait for; TPR: the guest lowers CR8. */
 enum hv_event_kind { HV_EVENT_IRQ, HV_EVENT_NMI, HV_EVENT_TPR };
@@ -443,13 +443,13 @@ struct hv_x86_ops {
 
 #include "ops.h"
 
-/* ---- main.c -------------------------------------------------------------------------------------- */
+/* ---- main.c -------------------------------------------------------------------------------- */
 
 /* All VMs there are. */
 void hv_vms_add(struct hv_vm *vm);
 void hv_vms_del(struct hv_vm *vm);
 
-/* ---- vm.c ---------------------------------------------------------------------------------------- */
+/* ---- vm.c ---------------------------------------------------------------------------------- */
 
 int hv_vm_create(unsigned long type);		/* returns a descriptor or -errno */
 void hv_vm_get(struct hv_vm *vm);
@@ -467,7 +467,7 @@ static inline bool hv_irqchip_in_kernel(const struct hv_vm *vm)
 
 struct hv_vcpu *hv_vcpu_by_id(struct hv_vm *vm, u32 id);
 
-/* ---- slots.c: call with vm->srcu or vm->slots_lock held -------------------------------------------- */
+/* ---- slots.c: call with vm->srcu or vm->slots_lock held ------------------------------------ */
 
 struct hv_memslots *hv_memslots(struct hv_vm *vm);
 struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn);	/* NULL: MMIO */
@@ -492,7 +492,7 @@ int hv_slot_get_dirty_log(struct hv_vm *vm, struct kvm_dirty_log *log);
 int hv_slots_init(struct hv_vm *vm);
 void hv_slots_free(struct hv_vm *vm);
 
-/* ---- vcpu.c ---------------------------------------------------------------------------------------- */
+/* ---- vcpu.c -------------------------------------------------------------------------------- */
 
 #define HV_MAX_IO_MSRS 256			/* KVM_GET/SET_MSRS take fewer than this at once */
 #define HV_MCG_CAP_SUPPORTED (BIT_ULL(8) | BIT_ULL(24) | 32)	/* MCG_CTL_P, SER_P, 32 banks */
@@ -543,13 +543,13 @@ static inline void hv_request_kick(struct hv_vcpu *vcpu, enum hv_req req)
 	hv_vcpu_kick(vcpu);
 }
 
-/* ---- run.c ------------------------------------------------------------------------------------------- */
+/* ---- run.c --------------------------------------------------------------------------------- */
 
 int hv_vcpu_run(struct hv_vcpu *vcpu);		/* KVM_RUN */
 /* Is there something that ends HLT? */
 bool hv_vcpu_runnable(struct hv_vcpu *vcpu);
 
-/* ---- events.c: exceptions, interrupts, NMIs on their way into the guest ---------------------------- */
+/* ---- events.c: exceptions, interrupts, NMIs on their way into the guest -------------------- */
 
 void hv_queue_exception(struct hv_vcpu *vcpu, u8 vector);
 void hv_queue_exception_error(struct hv_vcpu *vcpu, u8 vector, u32 error_code);
@@ -561,7 +561,7 @@ static inline void hv_queue_gp(struct hv_vcpu *vcpu)
 	hv_queue_exception_error(vcpu, 13, 0);
 }
 
-/* ---- exits.c: exit handlers that both vendors share; return enum hv_next or -errno ------------------ */
+/* ---- exits.c: exit handlers that both vendors share; return enum hv_next or -errno --------- */
 
 int hv_exit_cpuid(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_hlt(struct hv_vcpu *vcpu, bool may_sleep);
@@ -583,7 +583,7 @@ int hv_exit_mov_dr(struct hv_vcpu *vcpu, bool may_sleep);
 void hv_retire(struct hv_vcpu *vcpu, u64 next_rip);
 int hv_internal_error(struct hv_vcpu *vcpu, u32 suberror, u32 ndata, const u64 *data);
 
-/* ---- emul.c: the emulator's view of a vCPU, MMIO and PIO with user space ---------------------------- */
+/* ---- emul.c: the emulator's view of a vCPU, MMIO and PIO with user space ------------------- */
 
 int hv_emulate(struct hv_vcpu *vcpu, bool may_sleep);
 /* The same after a second-level fault at @gpa of the instruction's own access. */

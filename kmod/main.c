@@ -37,7 +37,7 @@ static DEFINE_MUTEX(hv_lock);
 HV_HOT_OPS(HV_DEFINE_OP)
 #undef HV_DEFINE_OP
 
-/* ---- CPUs come and go -------------------------------------------------------------------------- */
+/* ---- CPUs come and go ---------------------------------------------------------------------- */
 
 #ifdef HV_HAVE_CPUHP_KVM_ONLINE
 #define HV_CPUHP_STATE CPUHP_AP_KVM_ONLINE
@@ -163,7 +163,7 @@ static void hv_disown_cpus(void)
 	cpus_read_unlock();
 }
 
-/* ---- /dev/hv --------------------------------------------------------------------------------------- */
+/* ---- /dev/hv ------------------------------------------------------------------------------- */
 
 static long hv_dev_get_cpuid(struct kvm_cpuid2 __user *arg, bool emulated)
 {
@@ -305,7 +305,7 @@ static void hv_unregister_devices(void)
 	misc_deregister(&hv_misc);
 }
 
-/* ---- load and unload ----------------------------------------------------------------------------------- */
+/* ---- load and unload ----------------------------------------------------------------------- */
 
 /* The one place that knows the vendors. */
 static struct hv_x86_ops *const hv_vendors[] __initconst = { &hv_svm_ops };

@@ -98,7 +98,7 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 	return HV_NEXT_RESUME;
 }
 
-/* ---- the inner loop ---------------------------------------------------------------------------- */
+/* ---- the inner loop ------------------------------------------------------------------------ */
 
 /* Time and RCU: from here on this CPU is the guest's, as far as the kernel is concerned. */
 static void hv_guest_begin(bool quiescent)
@@ -176,7 +176,7 @@ leave:
 	return next;
 }
 
-/* ---- a halted vCPU ------------------------------------------------------------------------------------ */
+/* ---- a halted vCPU ------------------------------------------------------------------------- */
 
 bool hv_vcpu_runnable(struct hv_vcpu *vcpu)
 {
@@ -259,7 +259,7 @@ static int hv_vcpu_block(struct hv_vcpu *vcpu)
 	return HV_NEXT_RESUME;
 }
 
-/* ---- KVM_RUN ------------------------------------------------------------------------------------------ */
+/* ---- KVM_RUN ------------------------------------------------------------------------------- */
 
 /* The kernel wants something of this thread: reschedule, task work, signals. */
 static int hv_thread_work(struct hv_vcpu *vcpu)

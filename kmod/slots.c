@@ -200,7 +200,7 @@ int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int 
 	return r;
 }
 
-/* ---- changing the table ---------------------------------------------------------------------------- */
+/* ---- changing the table -------------------------------------------------------------------- */
 
 static void hv_slot_free(struct hv_memslot *slot)
 {
@@ -416,7 +416,7 @@ int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region *mem)
 	return r;
 }
 
-/* ---- the dirty log --------------------------------------------------------------------------------------- */
+/* ---- the dirty log ------------------------------------------------------------------------- */
 
 /*
  * Take the slot's dirty bits word by word: clear a word, write-protect its pages again, then flush.

@@ -92,7 +92,7 @@ void hv_vcpus_quiesce(struct hv_vm *vm)
 	wake_up_all(&vm->quiesce_wait);
 }
 
-/* ---- the thread's comings and goings ------------------------------------------------------------- */
+/* ---- the thread's comings and goings ------------------------------------------------------- */
 
 static void hv_vcpu_arrive(struct hv_vcpu *vcpu, int cpu)
 {
@@ -140,7 +140,7 @@ void hv_vcpu_put(struct hv_vcpu *vcpu)
 	preempt_enable();
 }
 
-/* ---- life and death -------------------------------------------------------------------------------------- */
+/* ---- life and death ------------------------------------------------------------------------ */
 
 void hv_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 {

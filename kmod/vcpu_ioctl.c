@@ -77,7 +77,7 @@ static long hv_ioctl_msrs(struct hv_vcpu *vcpu, struct kvm_msrs __user *arg, boo
 	return i;
 }
 
-/* ---- state that fits a structure ------------------------------------------------------------------ */
+/* ---- state that fits a structure ----------------------------------------------------------- */
 
 #define HV_COPY_IN(type, name)					\
 	type name;						\
@@ -318,7 +318,7 @@ static long hv_ioctl_clock_ctrl(struct hv_vcpu *vcpu)
 	return 0;
 }
 
-/* ---- the table -------------------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------------------- */
 
 static long hv_ioctl_state(struct hv_vcpu *vcpu, unsigned int cmd, void __user *argp)
 {

@@ -12,7 +12,7 @@
 #include "mmu/mmu.h"
 #include "x86/x86.h"
 
-/* ---- capabilities ------------------------------------------------------------------------------ */
+/* ---- capabilities -------------------------------------------------------------------------- */
 
 int hv_check_extension(struct hv_vm *vm, long cap)
 {
@@ -122,7 +122,7 @@ static int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
 	return r;
 }
 
-/* ---- small ioctls ----------------------------------------------------------------------------------- */
+/* ---- small ioctls -------------------------------------------------------------------------- */
 
 static int hv_vm_create_irqchip(struct hv_vm *vm)
 {
@@ -282,7 +282,7 @@ static int hv_vm_set_clock(struct hv_vm *vm, const void __user *arg)
 	return hv_clock_set_ioctl(vm, &data);
 }
 
-/* ---- the ioctl table, in three parts: memory and vCPUs, interrupts, the rest ----------------------------- */
+/* ---- the ioctl table, in three parts: memory and vCPUs, interrupts, the rest --------------- */
 
 #define HV_COPY_IN(type, name)					\
 	type name;						\
@@ -429,7 +429,7 @@ static long hv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	}
 }
 
-/* ---- life and death ---------------------------------------------------------------------------------------------- */
+/* ---- life and death ------------------------------------------------------------------------ */
 
 static int hv_vm_release(struct inode *inode, struct file *file)
 {

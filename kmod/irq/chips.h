@@ -26,7 +26,7 @@ static inline bool hv_line_set(unsigned long *state, enum hv_irq_source source, 
 	return *state != 0;
 }
 
-/* ---- 8259 pair (pic.c) ------------------------------------------------------------------------ */
+/* ---- 8259 pair (pic.c) --------------------------------------------------------------------- */
 
 #define HV_PIC_PINS 16
 
@@ -49,7 +49,7 @@ void hv_pic_get(struct hv_pic *pic, unsigned int chip, struct kvm_pic_state *sta
 void hv_pic_set(struct hv_pic *pic, unsigned int chip, const struct kvm_pic_state *state);
 int hv_pic_register(struct hv_vm *vm);		/* slots_lock held */
 
-/* ---- IOAPIC (ioapic.c) ------------------------------------------------------------------------ */
+/* ---- IOAPIC (ioapic.c) --------------------------------------------------------------------- */
 
 #define HV_IOAPIC_PINS KVM_IOAPIC_NUM_PINS
 
@@ -80,7 +80,7 @@ void hv_ioapic_set(struct hv_ioapic *ioapic, const struct kvm_ioapic_state *stat
 void hv_ioapic_set_eoi_pins(struct hv_ioapic *ioapic, u32 pins);
 int hv_ioapic_register(struct hv_vm *vm);	/* slots_lock held */
 
-/* ---- routing (route.c) ------------------------------------------------------------------------ */
+/* ---- routing (route.c) --------------------------------------------------------------------- */
 
 struct hv_irq_route {
 	u32 gsi;
@@ -124,13 +124,13 @@ void hv_irq_notify_ack(struct hv_vm *vm, u32 chip, unsigned int pin);
 /* A pin went from masked to open: the PIT starts counting lost ticks afresh. */
 void hv_irq_notify_unmask(struct hv_vm *vm, u32 chip, unsigned int pin);
 
-/* ---- PIT (pit.c) ------------------------------------------------------------------------------ */
+/* ---- PIT (pit.c) --------------------------------------------------------------------------- */
 
 void hv_pit_unmasked(struct hv_pit *pit);
 void hv_pit_stop(struct hv_vm *vm);
 void hv_pit_free(struct hv_vm *vm);
 
-/* ---- eventfds (irqfd.c) ----------------------------------------------------------------------- */
+/* ---- eventfds (irqfd.c) -------------------------------------------------------------------- */
 
 void hv_irqfd_release(struct hv_vm *vm);
 /* Routing was replaced, irq_lock held: refresh the cached routes. */

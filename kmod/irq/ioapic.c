@@ -35,7 +35,7 @@
 #define HV_IOAPIC_STORM_COUNT	10000
 #define HV_IOAPIC_STORM_PAUSE	(HZ / 100 ?: 1)
 
-/* ---- delivery (lock held) -------------------------------------------------------------------------- */
+/* ---- delivery (lock held) ------------------------------------------------------------------ */
 
 static int hv_ioapic_service(struct hv_ioapic *ioapic, unsigned int pin)
 {
@@ -88,7 +88,7 @@ out:
 	return ret;
 }
 
-/* ---- end of interrupt ------------------------------------------------------------------------------- */
+/* ---- end of interrupt ---------------------------------------------------------------------- */
 
 static void hv_ioapic_storm_work(struct work_struct *work)
 {
@@ -166,7 +166,7 @@ void hv_ioapic_set_eoi_pins(struct hv_ioapic *ioapic, u32 pins)
 	spin_unlock_irqrestore(&ioapic->lock, flags);
 }
 
-/* ---- registers ---------------------------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------------------------- */
 
 static u32 hv_ioapic_read_window(const struct hv_ioapic *ioapic)
 {
@@ -265,7 +265,7 @@ static const struct hv_iodev_ops hv_ioapic_ops = {
 	.write = hv_ioapic_mmio_write,
 };
 
-/* ---- life and saved state --------------------------------------------------------------------------- */
+/* ---- life and saved state ------------------------------------------------------------------ */
 
 void hv_ioapic_init(struct hv_ioapic *ioapic, struct hv_vm *vm)
 {

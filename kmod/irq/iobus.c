@@ -26,7 +26,7 @@ struct hv_iobus {
 	struct hv_iorange range[];	/* sorted by addr */
 };
 
-/* ---- changes: slots_lock held ---------------------------------------------------------------------- */
+/* ---- changes: slots_lock held -------------------------------------------------------------- */
 
 static struct hv_iobus *hv_iobus_of(struct hv_vm *vm, enum hv_bus_kind kind)
 {
@@ -125,7 +125,7 @@ void hv_iobus_free(struct hv_vm *vm)
 	srcu_barrier(&vm->srcu);
 }
 
-/* ---- accesses -------------------------------------------------------------------------------------------- */
+/* ---- accesses ------------------------------------------------------------------------------ */
 
 /* Number of ranges that start at or below @addr. */
 static u32 hv_iobus_search(const struct hv_iobus *bus, u64 addr)

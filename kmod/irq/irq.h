@@ -5,7 +5,7 @@
 
 #include "../hv.h"
 
-/* ---- I/O buses (iobus.c): devices in the kernel that answer ports or MMIO --------------------- */
+/* ---- I/O buses (iobus.c): devices in the kernel that answer ports or MMIO ------------------ */
 
 enum hv_bus_kind { HV_BUS_PIO, HV_BUS_MMIO };
 
@@ -37,7 +37,7 @@ void hv_iobus_free(struct hv_vm *vm);
 int hv_coalesced_register(struct hv_vm *vm, const struct kvm_coalesced_mmio_zone *zone);
 int hv_coalesced_unregister(struct hv_vm *vm, const struct kvm_coalesced_mmio_zone *zone);
 
-/* ---- VM-wide ---------------------------------------------------------------------------------- */
+/* ---- VM-wide ------------------------------------------------------------------------------- */
 
 int hv_irq_vm_init(struct hv_vm *vm);
 void hv_irq_vm_release(struct hv_vm *vm);	/* VM descriptor closed: detach all irqfds */
@@ -70,7 +70,7 @@ int hv_ioeventfd(struct hv_vm *vm, const struct kvm_ioeventfd *args);
 int hv_irqfd_init(void);			/* module load: work queue */
 void hv_irqfd_exit(void);
 
-/* ---- local APIC (lapic.c) ----------------------------------------------------------------------- */
+/* ---- local APIC (lapic.c) ------------------------------------------------------------------ */
 
 int hv_lapic_create(struct hv_vcpu *vcpu);	/* when the VM has an in-kernel irqchip */
 void hv_lapic_free(struct hv_vcpu *vcpu);

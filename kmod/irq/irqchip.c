@@ -33,7 +33,7 @@ void hv_irq_vm_free(struct hv_vm *vm)
 	kvfree(rcu_dereference_protected(vm->routing, true));
 }
 
-/* ---- creation ------------------------------------------------------------------------------------------- */
+/* ---- creation ------------------------------------------------------------------------------ */
 
 static int hv_irqchip_register(struct hv_vm *vm)
 {
@@ -109,7 +109,7 @@ int hv_irqchip_split(struct hv_vm *vm, u64 pins)
 	return 0;
 }
 
-/* ---- saved state ------------------------------------------------------------------------------------------ */
+/* ---- saved state --------------------------------------------------------------------------- */
 
 int hv_irqchip_get(struct hv_vm *vm, struct kvm_irqchip *chip)
 {

@@ -47,7 +47,7 @@ struct hv_irqfd {
 	struct work_struct shutdown;
 };
 
-/* ---- signals ----------------------------------------------------------------------------------------- */
+/* ---- signals ------------------------------------------------------------------------------- */
 
 static void hv_irqfd_inject(struct hv_irqfd *irqfd)
 {
@@ -131,7 +131,7 @@ void hv_irqfd_reroute(struct hv_vm *vm)
 	spin_unlock_irqrestore(&vm->irqfds_lock, flags);
 }
 
-/* ---- resampling ------------------------------------------------------------------------------------ */
+/* ---- resampling ---------------------------------------------------------------------------- */
 
 /* The guest acknowledged the GSI: lower the line, then ask its users whether it should be up. */
 static void hv_resampler_acked(struct hv_irq_ack *ack)
@@ -201,7 +201,7 @@ static void hv_resampler_leave(struct hv_irqfd *irqfd)
 	mutex_unlock(&vm->irq_lock);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 static void hv_irqfd_free(struct hv_irqfd *irqfd)
 {

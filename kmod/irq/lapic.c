@@ -6,6 +6,7 @@
 #include <linux/bitops.h>
 #include <linux/string.h>
 #include "chips.h"
+#include "trace.h"
 #include "x86/x86.h"
 
 /* Highest vector of a 256-bit set, given the summary of its non-zero words. */
@@ -71,7 +72,7 @@ static void hv_lapic_clear_irr(struct hv_lapic *l, u8 vector)
 		set_bit(word, &l->irr_words);
 }
 
-/* ---- what is pending ---------------------------------------------------------------------------- */
+/* ---- what is pending ----------------------------------------------------------------------- */
 
 static bool hv_extint_pending(const struct hv_vcpu *vcpu)
 {
@@ -141,7 +142,7 @@ int hv_lapic_tpr_threshold(const struct hv_vcpu *vcpu)
 	return vector >> 4;
 }
 
-/* ---- TPR and EOI ---------------------------------------------------------------------------------- */
+/* ---- TPR and EOI --------------------------------------------------------------------------- */
 
 static void hv_lapic_set_tpr(struct hv_lapic *l, u32 tpr)
 {
@@ -171,6 +172,7 @@ void hv_lapic_eoi(struct hv_lapic *l)
 
 	if (vector < 0)
 		return;
+	trace_hv_eoi(l->vcpu->id, vector);
 	__clear_bit(vector & 31, hv_apic_set_word(l, HV_APIC_ISR, vector));
 	if (!hv_apic_read(l, HV_APIC_ISR + (vector >> 5) * 0x10))
 		l->isr_words &= ~BIT(vector >> 5);
@@ -201,7 +203,7 @@ bool hv_lapic_lvt_raise(struct hv_lapic *l, u32 reg)
 	return true;
 }
 
-/* ---- registers -------------------------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------------------------- */
 
 /* Bits of LVT entries that software can write, by register (SDM figure 11-8). */
 static u32 hv_lapic_lvt_writable(const struct hv_lapic *l, u32 reg)
@@ -374,7 +376,7 @@ int hv_lapic_reg_write(struct hv_lapic *l, u32 reg, u32 value)
 	return 1;
 }
 
-/* ---- xAPIC: the MMIO page ------------------------------------------------------------------------- */
+/* ---- xAPIC: the MMIO page ------------------------------------------------------------------ */
 
 /* The page is there but the APIC is not listening on it: reads float, writes are lost. */
 static int hv_lapic_hole(struct hv_vcpu *vcpu, u32 len, void *data)
@@ -420,7 +422,7 @@ int hv_lapic_mmio_write(struct hv_vcpu *vcpu, u64 addr, u32 len, const void *dat
 	return 0;
 }
 
-/* ---- x2APIC: MSRs 0x800-0x8ff --------------------------------------------------------------------- */
+/* ---- x2APIC: MSRs 0x800-0x8ff -------------------------------------------------------------- */
 
 int hv_lapic_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value)
 {

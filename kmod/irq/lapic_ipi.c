@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include "chips.h"
+#include "trace.h"
 
 /*
  * Destination map of a VM. Present only when every id and logical destination is unique and all
@@ -23,7 +24,7 @@ struct hv_apic_map {
 
 enum hv_apic_format { HV_APIC_NO_LOGICAL, HV_APIC_FLAT, HV_APIC_CLUSTER, HV_APIC_X2 };
 
-/* ---- taking a message ------------------------------------------------------------------------------- */
+/* ---- taking a message ---------------------------------------------------------------------- */
 
 void hv_lapic_error(struct hv_lapic *l, u32 bit, bool self)
 {
@@ -77,6 +78,7 @@ static bool hv_lapic_accept_vector(struct hv_lapic *l, const struct hv_apic_irq 
 
 bool hv_lapic_accept(struct hv_lapic *l, const struct hv_apic_irq *irq, bool self)
 {
+	trace_hv_apic_accept(l->vcpu->id, irq->mode, irq->vector, irq->level);
 	switch (irq->mode) {
 	case HV_APIC_LOWEST:
 		WRITE_ONCE(l->arb, l->arb + 1);
@@ -103,7 +105,7 @@ bool hv_lapic_accept(struct hv_lapic *l, const struct hv_apic_irq *irq, bool sel
 	return false;		/* SMI, remote read, ExtINT messages: not implemented by hv */
 }
 
-/* ---- asking one APIC whether it is addressed ---------------------------------------------------- */
+/* ---- asking one APIC whether it is addressed ----------------------------------------------- */
 
 static bool hv_irq_is_broadcast(const struct hv_apic_irq *irq)
 {
@@ -135,7 +137,7 @@ static bool hv_lapic_match(const struct hv_lapic *l, const struct hv_lapic *sour
 	return irq->logical ? hv_lapic_match_logical(l, irq->dest) : hv_apic_id(l) == irq->dest;
 }
 
-/* ---- delivery -------------------------------------------------------------------------------------- */
+/* ---- delivery ------------------------------------------------------------------------------ */
 
 /* Collects the destinations of one message: all of them, or the best one of them. */
 struct hv_delivery {
@@ -252,6 +254,7 @@ void hv_lapic_send_ipi(struct hv_lapic *l, u32 icr, u32 dest)
 		.dest32 = l->x2apic,
 	};
 
+	trace_hv_apic_ipi(l->vcpu->id, icr, dest);
 	if (irq.mode <= HV_APIC_LOWEST) {
 		if (irq.vector < 16) {
 			hv_lapic_error(l, HV_APIC_ESR_SEND_ILLEGAL, true);
@@ -263,7 +266,7 @@ void hv_lapic_send_ipi(struct hv_lapic *l, u32 icr, u32 dest)
 	hv_apic_deliver(l->vcpu->vm, l, &irq);
 }
 
-/* ---- the map ------------------------------------------------------------------------------------------ */
+/* ---- the map ------------------------------------------------------------------------------- */
 
 /* Enter one APIC's logical destination; false: the map cannot express the VM's state. */
 static bool hv_map_add_logical(struct hv_apic_map *map, struct hv_lapic *l, u8 id)

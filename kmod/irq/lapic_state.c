@@ -54,7 +54,7 @@ u32 hv_lapic_x2_ldr(u32 id)
 	return id >> 4 << 16 | BIT(id & 0xf);
 }
 
-/* ---- APIC_BASE ----------------------------------------------------------------------------------------- */
+/* ---- APIC_BASE ----------------------------------------------------------------------------- */
 
 static void hv_lapic_apply_base(struct hv_vcpu *vcpu, u64 value)
 {
@@ -103,7 +103,7 @@ int hv_lapic_set_base(struct hv_vcpu *vcpu, u64 value, bool host_initiated)
 	return 0;
 }
 
-/* ---- reset, INIT, SIPI -------------------------------------------------------------------------------- */
+/* ---- reset, INIT, SIPI --------------------------------------------------------------------- */
 
 static void hv_lapic_reset_regs(struct hv_lapic *l)
 {
@@ -200,7 +200,7 @@ void hv_lapic_accept_event(struct hv_vcpu *vcpu)
 	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 }
 
-/* ---- saved state ------------------------------------------------------------------------------------------ */
+/* ---- saved state --------------------------------------------------------------------------- */
 
 /* The format of KVM_GET_LAPIC: the ID register always in its xAPIC form. */
 int hv_lapic_get_state(struct hv_vcpu *vcpu, struct kvm_lapic_state *state)

@@ -81,7 +81,7 @@ static void hv_lapic_deadline_arm(struct hv_lapic *l)
 		hv_lapic_timer_start(l, ktime_get_ns() + hv_lapic_ticks_to_ns(l, deadline - now));
 }
 
-/* ---- one-shot and periodic ------------------------------------------------------------------------ */
+/* ---- one-shot and periodic ----------------------------------------------------------------- */
 
 static u64 hv_lapic_count_to_ns(const struct hv_lapic *l, u32 count)
 {
@@ -151,7 +151,7 @@ void hv_lapic_timer_set_lvt(struct hv_lapic *l, u32 lvt)
 		hv_lapic_timer_set_count(l, hv_apic_read(l, HV_APIC_TMICT), left);
 }
 
-/* ---- what the rest of the module calls ------------------------------------------------------------ */
+/* ---- what the rest of the module calls ----------------------------------------------------- */
 
 void hv_lapic_timer_inject(struct hv_vcpu *vcpu)
 {

@@ -31,18 +31,14 @@ enum {
 #define HV_ELCR_MASTER		0xf8
 #define HV_ELCR_SLAVE		0xde
 
-/* ---- one chip ------------------------------------------------------------------------------------------- */
+/* ---- one chip ------------------------------------------------------------------------------ */
 
 /* Priority of the most urgent pin in @pins: 0 is the highest, 8: none. */
 static unsigned int hv_pic_priority(const struct kvm_pic_state *s, u8 pins)
 {
-	unsigned int priority;
+	unsigned int turned = (pins | pins << 8) >> s->priority_add & 0xff;
 
-	for (priority = 0; priority < 8; priority++) {
-		if (pins & BIT((priority + s->priority_add) & 7))
-			break;
-	}
-	return priority;
+	return turned ? __ffs(turned) : 8;
 }
 
 static unsigned int hv_pic_priority_pin(const struct kvm_pic_state *s, unsigned int priority)
@@ -128,7 +124,7 @@ static void hv_pic_acknowledge(struct hv_pic *pic, unsigned int chip, unsigned i
 	hv_pic_end(pic, chip, pin);
 }
 
-/* ---- locking: what has to be done after the lock is dropped ------------------------------------------ */
+/* ---- locking: what has to be done after the lock is dropped -------------------------------- */
 
 static void hv_pic_wake(struct hv_vm *vm)
 {
@@ -198,7 +194,7 @@ int hv_pic_inta(struct hv_pic *pic)
 	return vector & 0xff;
 }
 
-/* ---- registers ---------------------------------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------------------------- */
 
 static void hv_pic_icw1(struct hv_pic *pic, unsigned int chip, u8 value)
 {
@@ -312,19 +308,16 @@ static u8 hv_pic_poll(struct hv_pic *pic, unsigned int chip)
 	return 0x80 | pin;
 }
 
-static u8 hv_pic_read_port(struct hv_pic *pic, u64 port)
+/* Bytes that can be read without the lock. */
+static u8 hv_pic_read_port(const struct hv_pic *pic, u64 port)
 {
-	unsigned int chip = port >> 7 & 1;
-	struct kvm_pic_state *s;
+	const struct kvm_pic_state *s = &pic->chip[port >> 7 & 1];
 
 	if (port >= 0x4d0)
-		return pic->chip[port & 1].elcr;
-	s = &pic->chip[chip];
-	if (s->poll)
-		return hv_pic_poll(pic, chip);
+		return READ_ONCE(pic->chip[port & 1].elcr);
 	if (port & 1)
-		return s->imr;
-	return s->read_reg_select ? s->isr : s->irr;
+		return READ_ONCE(s->imr);
+	return READ_ONCE(s->read_reg_select) ? READ_ONCE(s->isr) : READ_ONCE(s->irr);
 }
 
 static u8 hv_pic_write_port(struct hv_pic *pic, u64 port, u8 value)
@@ -344,14 +337,18 @@ static int hv_pic_pio_read(struct hv_vcpu *vcpu, struct hv_iodev *dev, u64 port,
 			   void *data)
 {
 	struct hv_pic *pic = container_of(dev, struct hv_pic, dev);
+	unsigned int chip = port >> 7 & 1;
 	unsigned long flags;
 
-	memset(data, 0, len);
-	if (len != 1)
-		return 0;
-	spin_lock_irqsave(&pic->lock, flags);
-	*(u8 *)data = hv_pic_read_port(pic, port);
-	hv_pic_unlock(pic, flags);
+	if (unlikely(len != 1)) {
+		memset(data, 0, len);
+	} else if (likely(port >= 0x4d0 || !READ_ONCE(pic->chip[chip].poll))) {
+		*(u8 *)data = hv_pic_read_port(pic, port);
+	} else {
+		spin_lock_irqsave(&pic->lock, flags);
+		*(u8 *)data = hv_pic_poll(pic, chip);
+		hv_pic_unlock(pic, flags);
+	}
 	return 0;
 }
 
@@ -377,7 +374,7 @@ static const struct hv_iodev_ops hv_pic_ops = {
 	.write = hv_pic_pio_write,
 };
 
-/* ---- life and saved state ----------------------------------------------------------------------------------- */
+/* ---- life and saved state ------------------------------------------------------------------ */
 
 void hv_pic_init(struct hv_pic *pic, struct hv_vm *vm)
 {

@@ -41,7 +41,7 @@ struct hv_pit {
 	struct hv_iodev dev, speaker_dev;
 };
 
-/* ---- counters ------------------------------------------------------------------------------------------- */
+/* ---- counters ------------------------------------------------------------------------------ */
 
 static u64 hv_pit_ticks_to_ns(u64 ticks)
 {
@@ -131,7 +131,7 @@ static void hv_pit_set_gate(struct hv_pit *pit, unsigned int nr, bool gate)
 	c->gate = gate;
 }
 
-/* ---- counter 0's interrupt -------------------------------------------------------------------------------- */
+/* ---- counter 0's interrupt ----------------------------------------------------------------- */
 
 static void hv_pit_pulse(struct hv_pit *pit)
 {
@@ -203,7 +203,7 @@ void hv_pit_unmasked(struct hv_pit *pit)
 	spin_unlock_irqrestore(&pit->lock, flags);
 }
 
-/* ---- ports --------------------------------------------------------------------------------------------------- */
+/* ---- ports --------------------------------------------------------------------------------- */
 
 static void hv_pit_latch_count(struct kvm_pit_channel_state *c, u64 now)
 {
@@ -392,7 +392,7 @@ static const struct hv_iodev_ops hv_speaker_ops = {
 	.write = hv_speaker_write,
 };
 
-/* ---- life and saved state ------------------------------------------------------------------------------- */
+/* ---- life and saved state ------------------------------------------------------------------ */
 
 static void hv_pit_reset(struct hv_pit *pit)
 {

@@ -5,13 +5,14 @@
 #include <linux/srcu.h>
 #include <linux/string.h>
 #include "chips.h"
+#include "trace.h"
 
 /* MSI address and data (SDM 11.11) */
 #define HV_MSI_ADDR_LOGICAL	BIT(2)
 #define HV_MSI_ADDR_REDIR_HINT	BIT(3)
 #define HV_MSI_DATA_LEVEL	BIT(15)
 
-/* ---- messages --------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------ */
 
 void hv_msi_decode(u32 addr_lo, u32 data, struct hv_apic_irq *irq)
 {
@@ -32,11 +33,12 @@ int hv_irq_signal_msi(struct hv_vm *vm, const struct kvm_msi *msi)
 
 	if (!hv_irqchip_in_kernel(vm) || msi->flags)
 		return -EINVAL;
+	trace_hv_msi(msi->address_lo | (u64)msi->address_hi << 32, msi->data);
 	hv_msi_decode(msi->address_lo, msi->data, &irq);
 	return hv_apic_deliver(vm, NULL, &irq);
 }
 
-/* ---- lines -------------------------------------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------------------------- */
 
 static const struct hv_irq_route *hv_routes(const struct hv_irq_routing *routing, u32 gsi,
 					    unsigned int *nr)
@@ -66,6 +68,7 @@ int hv_irq_set_level(struct hv_vm *vm, u32 source_id, u32 gsi, int level, bool l
 
 	if (!hv_irqchip_in_kernel(vm))
 		return -ENXIO;
+	trace_hv_irq_line(gsi, level, source_id);
 	idx = srcu_read_lock(&vm->irq_srcu);
 	route = hv_routes(srcu_dereference(vm->routing, &vm->irq_srcu), gsi, &nr);
 	for (; nr; nr--, route++) {
@@ -89,7 +92,7 @@ bool hv_irq_route_msi(const struct hv_irq_routing *routing, u32 gsi, struct hv_a
 	return true;
 }
 
-/* ---- acknowledgement listeners ---------------------------------------------------------------------- */
+/* ---- acknowledgement listeners ------------------------------------------------------------- */
 
 /* irq_lock held: which IOAPIC pins have a listener under the routing in force. */
 static void hv_irq_update_eoi_pins(struct hv_vm *vm)
@@ -188,7 +191,7 @@ void hv_split_eoi(struct hv_vcpu *vcpu, u8 vector)
 	hv_request(vcpu, HV_REQ_IOAPIC_EOI);
 }
 
-/* ---- the table -------------------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------------------- */
 
 /* One entry from user space; -EINVAL: not a route this VM can have. */
 static int hv_route_parse(struct hv_vm *vm, const struct kvm_irq_routing_entry *ue,

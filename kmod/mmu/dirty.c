@@ -14,32 +14,35 @@
 
 #include "tdp.h"
 
-void hv_mmu_write_protect_slot(struct hv_vm *vm, const struct hv_memslot *slot)
+/* Frames whose entries are looked at under one hold of the lock: 1 GiB, at most 513 tables. */
+#define HV_PROTECT_CHUNK	(1UL << 18)
+
+static bool hv_protect_frames(struct hv_vm *vm, hv_gfn_t start, hv_gfn_t end)
 {
-	struct hv_leaf_iter it = {
-		.vm = vm,
-		.next = slot->base_gfn,
-		.end = slot->base_gfn + slot->npages,
-	};
-	struct hv_mmu *mmu = &vm->mmu;
+	struct hv_leaf_iter it = { .vm = vm, .next = start, .end = end };
 	u64 write = hv_tdp()->write;
 	bool flush = false;
 
-	spin_lock(&mmu->lock);
-	while (hv_leaf_next(&it)) {
+	spin_lock(&vm->mmu.lock);
+	while (hv_leaf_next(&it))
 		flush |= !!(hv_tdp_clear(it.entry, write) & write);
-		if (!need_resched() && !spin_needbreak(&mmu->lock))
-			continue;
-		/*
-		 * A remover that comes in between only takes entries out; flushing at the end is
-		 * early enough for those we have protected.
-		 */
-		spin_unlock(&mmu->lock);
+	spin_unlock(&vm->mmu.lock);
+	return flush;
+}
+
+void hv_mmu_write_protect_slot(struct hv_vm *vm, const struct hv_memslot *slot)
+{
+	hv_gfn_t gfn = slot->base_gfn, end = gfn + slot->npages;
+	bool flush = false;
+
+	/*
+	 * The lock is dropped now and then: a remover that comes in between only takes entries out,
+	 * and flushing at the end is early enough for those we have protected.
+	 */
+	for (; gfn < end; gfn += HV_PROTECT_CHUNK) {
+		flush |= hv_protect_frames(vm, gfn, min(gfn + HV_PROTECT_CHUNK, end));
 		cond_resched();
-		spin_lock(&mmu->lock);
-		it.table = NULL;
 	}
-	spin_unlock(&mmu->lock);
 	if (flush)
 		hv_mmu_flush_all(vm);
 }

@@ -218,6 +218,11 @@ int hv_mmu_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 		return HV_FAULT_SLEEP;
 	if (ret == HV_LOOKUP_AGAIN)
 		return HV_FAULT_FIXED;
+	if (ret == -EHWPOISON) {
+		/* As if the process had touched the page: its handler decides what the guest is told. */
+		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)map.hva, PAGE_SHIFT, current);
+		return HV_FAULT_FIXED;
+	}
 	if (ret < 0)
 		return ret;
 	if (!may_write)

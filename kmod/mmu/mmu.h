@@ -14,7 +14,7 @@ enum hv_fault_result {
 	HV_FAULT_FIXED,			/* mapped (or someone else did): retry the access */
 	HV_FAULT_MMIO,			/* no slot, or a write to a read-only one: emulate */
 	HV_FAULT_SLEEP,			/* call again with may_sleep */
-	/* or -errno: -EFAULT (no memory behind the slot), -EHWPOISON, -ENOMEM, -EINTR */
+	/* or -errno: -EFAULT (no memory behind the slot), -ENOMEM, -EINTR */
 };
 
 int hv_mmu_init(struct hv_vm *vm);	/* root table, mmu_notifier on current->mm */

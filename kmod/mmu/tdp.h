@@ -141,7 +141,7 @@ enum hv_map_result hv_mmu_map(struct hv_vcpu *vcpu, struct hv_map *map);
 /* Tables for one fault. Returns 0 or -ENOMEM; without @may_sleep that is no reason to give up. */
 int hv_mmu_cache_fill(struct hv_vcpu *vcpu, bool may_sleep);
 
-/* ---- zap.c: what removers take out ------------------------------------------------------------ */
+/* ---- zap.c: what removers take out --------------------------------------------------------- */
 
 /* Entries taken out under one hold of mmu->lock. */
 struct hv_zap {
@@ -174,7 +174,7 @@ void hv_mmu_zap_range(struct hv_vm *vm, hv_gfn_t start, hv_gfn_t end, bool may_s
 int hv_mmu_tables_init(struct hv_vm *vm);
 void hv_mmu_tables_free(struct hv_vm *vm);
 
-/* All leaves that overlap [next, end), under mmu->lock; set table to NULL after a lock break. */
+/* All leaves that overlap [next, end), under one hold of mmu->lock. */
 struct hv_leaf_iter {
 	struct hv_vm *vm;
 	hv_gfn_t next, end;

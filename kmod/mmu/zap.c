@@ -7,7 +7,7 @@
 
 #include "tdp.h"
 
-/* ---- publishing ------------------------------------------------------------------------------- */
+/* ---- publishing ---------------------------------------------------------------------------- */
 
 static void hv_mmu_publish(struct hv_mmu *mmu, u64 hva_start, u64 hva_end)
 {
@@ -75,7 +75,7 @@ void hv_mmu_flush_all(struct hv_vm *vm)
 	hv_request_all(vm, HV_REQ_TLB_FLUSH);
 }
 
-/* ---- detaching -------------------------------------------------------------------------------- */
+/* ---- detaching ----------------------------------------------------------------------------- */
 
 void hv_zap_init(struct hv_zap *zap)
 {
@@ -182,7 +182,7 @@ void hv_mmu_zap_slot(struct hv_vm *vm, const struct hv_memslot *slot)
 	hv_mmu_zap_range(vm, slot->base_gfn, slot->base_gfn + slot->npages, true);
 }
 
-/* ---- iterating ---------------------------------------------------------------------------------- */
+/* ---- iterating ----------------------------------------------------------------------------- */
 
 /* Walk to the entry that decides about it->next; false if nothing there is mapped. */
 static bool hv_leaf_walk(struct hv_leaf_iter *it, u64 *table, int level)
@@ -225,7 +225,7 @@ bool hv_leaf_next(struct hv_leaf_iter *it)
 	return found;
 }
 
-/* ---- the tables of a VM --------------------------------------------------------------------------- */
+/* ---- the tables of a VM -------------------------------------------------------------------- */
 
 u64 hv_mmu_root(const struct hv_vm *vm)
 {

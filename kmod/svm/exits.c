@@ -225,7 +225,9 @@ static svm_handler svm_handler_of(u64 code)
 	case SVM_EXIT_RDTSCP:
 	case SVM_EXIT_RDPRU:
 	case SVM_EXIT_INVPCID:			return hv_exit_ud;
-	case SVM_EXIT_INVALID:			return svm_exit_invalid;
+	case SVM_EXIT_INVALID:
+	case (u32)SVM_EXIT_INVALID:		/* emulated CPUs store 32 bits of it */
+						return svm_exit_invalid;
 	default:				return NULL;
 	}
 }
@@ -279,6 +281,7 @@ int svm_handle_exit(struct hv_vcpu *vcpu, bool may_sleep)
 		/* First call for this exit (a second one may follow where sleeping is allowed). */
 		struct hv_events *ev = &vcpu->events;
 
+		trace_hv_exit(vcpu->id, vcpu->regs.rip, code, vmcb->exit_info1, vmcb->exit_info2);
 		if (unlikely((vmcb->exit_int_info & SVM_EVT_VALID) || ev->exception.injected ||
 			     ev->nmi_injected || ev->interrupt.injected))
 			svm_requeue_event(vcpu);

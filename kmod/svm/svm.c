@@ -170,7 +170,7 @@ static void svm_cpu_disable(void)
 	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
 }
 
-/* ---- a vCPU's control block -------------------------------------------------------------------- */
+/* ---- a vCPU's control block ---------------------------------------------------------------- */
 
 /* Two bits per MSR (read, write) in three ranges of 8192 (APM2 15.11). */
 void svm_msr_intercept(struct svm_vcpu *svm, u32 msr, bool read, bool write)
@@ -317,7 +317,7 @@ static void svm_vcpu_load(struct hv_vcpu *vcpu, int cpu)
 	}
 }
 
-/* ---- registers ------------------------------------------------------------------------------------ */
+/* ---- registers ----------------------------------------------------------------------------- */
 
 static void svm_seg_load(struct kvm_segment *to, const struct svm_segment *from)
 {
@@ -438,7 +438,7 @@ static void svm_regs_store(struct hv_vcpu *vcpu, u32 groups)
 	}
 }
 
-/* ---- MSRs kept in the VMCB -------------------------------------------------------------------------- */
+/* ---- MSRs kept in the VMCB ----------------------------------------------------------------- */
 
 static u64 *svm_msr_field(struct svm_vmcb *vmcb, u32 index)
 {
@@ -500,7 +500,7 @@ static int svm_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value)
 	return 0;
 }
 
-/* ---- events --------------------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------- */
 
 static void svm_inject(struct hv_vcpu *vcpu)
 {
@@ -607,7 +607,7 @@ static void svm_blocking_set(struct hv_vcpu *vcpu, u32 mask, u32 bits)
 	svm_dirty(vmcb, SVM_CLEAN_INTERCEPTS);
 }
 
-/* ---- entering the guest ------------------------------------------------------------------------------------ */
+/* ---- entering the guest -------------------------------------------------------------------- */
 
 static void svm_new_asid(struct svm_vcpu *svm, struct svm_cpu *sc)
 {

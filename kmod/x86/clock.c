@@ -32,7 +32,7 @@
 /* The host's clocksource is the TSC. Written from the timekeeper's notifier. */
 static bool hv_host_on_tsc;
 
-/* ---- ns and cycles ---------------------------------------------------------------------------------- */
+/* ---- ns and cycles ------------------------------------------------------------------------- */
 
 struct hv_scale {
 	u32 mul;
@@ -67,7 +67,7 @@ static u64 hv_ns_to_cycles(u64 ns, u32 khz)
 	return mul_u64_u64_div_u64(ns, khz, 1000000);
 }
 
-/* ---- the VM's clock ----------------------------------------------------------------------------------- */
+/* ---- the VM's clock ------------------------------------------------------------------------ */
 
 /* vm->clock_lock held: move the pair to now. */
 static void hv_pair_take(struct hv_vm *vm)
@@ -172,7 +172,7 @@ int hv_clock_set_ioctl(struct hv_vm *vm, const struct kvm_clock_data *data)
 	return 0;
 }
 
-/* ---- a vCPU's page ---------------------------------------------------------------------------------------- */
+/* ---- a vCPU's page ------------------------------------------------------------------------- */
 
 static void hv_clock_fill(struct hv_vcpu *vcpu, struct hv_pv_time *t)
 {
@@ -272,7 +272,7 @@ int hv_clock_set_wall(struct hv_vcpu *vcpu, u64 value)
 	return 0;
 }
 
-/* ---- the TSC ------------------------------------------------------------------------------------------------ */
+/* ---- the TSC ------------------------------------------------------------------------------- */
 
 u64 hv_tsc_read(struct hv_vcpu *vcpu)
 {
@@ -363,7 +363,7 @@ void hv_clock_vcpu_load(struct hv_vcpu *vcpu, int cpu)
 		hv_lapic_timer_restart(vcpu);
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 void hv_clock_vm_init(struct hv_vm *vm)
 {

@@ -23,7 +23,7 @@
 static struct hv_cpuid_host hv_host;
 static u32 hv_host_leaf_d[HV_XCR0_COMPONENTS][4];
 
-/* ---- the host's CPUID -------------------------------------------------------------------------- */
+/* ---- the host's CPUID ---------------------------------------------------------------------- */
 
 /* Feature words that the kernel keeps in the CPU's own layout, less what it has turned off. */
 static const struct {
@@ -57,7 +57,7 @@ static void hv_host_read(u32 function, u32 index, u32 reg[4])
 				boot_cpu_data.x86_capability[hv_kernel_words[i].word];
 }
 
-/* ---- looking up ---------------------------------------------------------------------------------- */
+/* ---- looking up ---------------------------------------------------------------------------- */
 
 static const struct kvm_cpuid_entry2 *hv_cpuid_from(const struct hv_cpuid *cpuid, u32 from,
 						    u32 function, u32 index)
@@ -139,7 +139,7 @@ out:
 	trace_hv_cpuid(vcpu->id, function, index, *eax, *ebx, *ecx, *edx);
 }
 
-/* ---- what follows from the table ---------------------------------------------------------------------- */
+/* ---- what follows from the table ----------------------------------------------------------- */
 
 static u32 hv_leaf(const struct hv_cpuid *cpuid, u32 function, u32 index, enum hv_cpuid_reg reg)
 {
@@ -324,7 +324,7 @@ void hv_cpuid_refresh(struct hv_vcpu *vcpu)
 	hv_cpuid_refresh_table(vcpu, vcpu->cpuid);
 }
 
-/* ---- KVM_SET_CPUID2 ------------------------------------------------------------------------------------- */
+/* ---- KVM_SET_CPUID2 ------------------------------------------------------------------------ */
 
 static struct hv_cpuid *hv_cpuid_build(const struct kvm_cpuid_entry2 *entries, u32 nr)
 {
@@ -405,7 +405,7 @@ void hv_cpuid_free(struct hv_vcpu *vcpu)
 	vcpu->cpuid = NULL;
 }
 
-/* ---- KVM_GET_SUPPORTED_CPUID ------------------------------------------------------------------------------ */
+/* ---- KVM_GET_SUPPORTED_CPUID --------------------------------------------------------------- */
 
 int hv_cpuid_supported(struct kvm_cpuid_entry2 *entries, u32 nr)
 {
@@ -444,7 +444,7 @@ int hv_cpuid_emulated(struct kvm_cpuid_entry2 *entries, u32 nr)
 	return 1;
 }
 
-/* ---- load time ---------------------------------------------------------------------------------------------- */
+/* ---- load time ----------------------------------------------------------------------------- */
 
 /* One feature word of what is offered. */
 static u32 hv_offered(const struct hv_cpuid_leaf *leaves, u32 n, u32 function, u32 index,

@@ -101,7 +101,7 @@ static u32 hv_words_of(u32 function, u32 index, u8 reg, u32 host)
 	return 0;
 }
 
-/* ---- features that need others ------------------------------------------------------------------ */
+/* ---- features that need others ------------------------------------------------------------- */
 
 #define AVX512_EBX	(B(16) | B(17) | B(21) | B(26) | B(27) | B(28) | B(30) | B(31))
 #define AVX512_ECX	(B(1) | B(6) | B(11) | B(12) | B(14))
@@ -163,7 +163,7 @@ static void hv_policy_spec(const struct hv_cpuid_host *host, struct hv_cpuid_lea
 		l->reg[HV_CPUID_EDX] |= B(31);
 }
 
-/* ---- the leaves ---------------------------------------------------------------------------------------- */
+/* ---- the leaves ---------------------------------------------------------------------------- */
 
 struct hv_policy {
 	const struct hv_cpuid_host *host;

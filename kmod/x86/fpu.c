@@ -40,7 +40,7 @@ static struct hv_xsave *hv_area(struct hv_vcpu *vcpu)
 	return vcpu->fpu.area;
 }
 
-/* ---- the instructions -------------------------------------------------------------------------- */
+/* ---- the instructions ---------------------------------------------------------------------- */
 
 static u64 hv_xgetbv(u32 index)
 {
@@ -103,7 +103,7 @@ static int hv_fxrstor(const void *area)
 	return err;
 }
 
-/* ---- load time ------------------------------------------------------------------------------------- */
+/* ---- load time ----------------------------------------------------------------------------- */
 
 static void hv_fpu_probe_mxcsr(void)
 {
@@ -155,7 +155,7 @@ void hv_fpu_module_exit(void)
 	kmem_cache_destroy(hv_fpu_cache);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 static void hv_fpu_area_init(struct hv_vcpu *vcpu)
 {
@@ -193,7 +193,7 @@ void hv_fpu_reset(struct hv_vcpu *vcpu, bool init)
 	vcpu->fpu.xcr0 = HV_XCR0_X87;
 }
 
-/* ---- the inner loop ---------------------------------------------------------------------------------- */
+/* ---- the inner loop ------------------------------------------------------------------------ */
 
 static void hv_fpu_load_xsave(struct hv_vcpu *vcpu)
 {
@@ -273,7 +273,7 @@ void hv_fpu_set_tsc_aux(struct hv_vcpu *vcpu, u64 value)
 	vcpu->msrs.tsc_aux = value;
 }
 
-/* ---- XCR0 -------------------------------------------------------------------------------------------- */
+/* ---- XCR0 ---------------------------------------------------------------------------------- */
 
 /* The combinations XSETBV accepts (SDM vol. 1, 13.3). */
 bool hv_xcr0_valid(u64 xcr0, u64 allowed)
@@ -324,7 +324,7 @@ int hv_fpu_set_xcrs(struct hv_vcpu *vcpu, const struct kvm_xcrs *xcrs)
 	return 0;
 }
 
-/* ---- state ioctls: never while the registers are loaded ----------------------------------------------- */
+/* ---- state ioctls: never while the registers are loaded ------------------------------------ */
 
 /* Give x87 and SSE state in the initial configuration its place in the area. */
 static struct hv_fxsave *hv_fpu_legacy(struct hv_vcpu *vcpu)
@@ -443,7 +443,7 @@ u32 hv_fpu_pkru(struct hv_vcpu *vcpu)
 	return *(u32 *)(vcpu->fpu.area + hv_xcomp[9].offset);
 }
 
-/* ---- the emulator's accesses ----------------------------------------------------------------------------- */
+/* ---- the emulator's accesses --------------------------------------------------------------- */
 
 void hv_fpu_read_xmm(struct hv_vcpu *vcpu, unsigned int nr, void *data16)
 {

@@ -16,7 +16,7 @@
 #include "msr_defs.h"
 #include "x86.h"
 
-/* ---- rules ----------------------------------------------------------------------------------------- */
+/* ---- rules --------------------------------------------------------------------------------- */
 
 static bool hv_canonical(const struct hv_vcpu *vcpu, u64 la)
 {
@@ -62,7 +62,7 @@ static bool hv_has_xss(const struct hv_vcpu *vcpu)
 	return e && (e->eax & BIT(3));
 }
 
-/* ---- registers that always read the same -------------------------------------------------------------- */
+/* ---- registers that always read the same --------------------------------------------------- */
 
 /*
  * What firmware and operating systems read or write without need. Writes are dropped where @writable
@@ -142,7 +142,7 @@ static int hv_msr_set_rest(struct hv_vcpu *vcpu, u32 index, u64 value, bool host
 	return !c || !c->writable;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 int hv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 {
@@ -235,7 +235,7 @@ int hv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 	}
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 static int hv_msr_set_syscall(struct hv_vcpu *vcpu, u32 index, u64 value)
 {
@@ -422,7 +422,7 @@ int hv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_s
 	}
 }
 
-/* ---- lists ---------------------------------------------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------------------------- */
 
 static const u32 hv_msr_save_list[] = {
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
@@ -512,7 +512,7 @@ int hv_msr_feature_get(u32 index, u64 *value)
 	}
 }
 
-/* ---- reset ------------------------------------------------------------------------------------------------------ */
+/* ---- reset --------------------------------------------------------------------------------- */
 
 /* After the APIC's reset. INIT leaves nearly all MSRs alone (SDM vol. 3, table 10-1). */
 void hv_msr_reset(struct hv_vcpu *vcpu, bool init)

@@ -70,7 +70,7 @@ u64 hv_hypercall(struct hv_vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, b
 	return ret;
 }
 
-/* ---- steal time ---------------------------------------------------------------------------------- */
+/* ---- steal time ---------------------------------------------------------------------------- */
 
 #define HV_STEAL_RESERVED	0x3e	/* bits 5:1 of the MSR */
 

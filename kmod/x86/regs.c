@@ -60,7 +60,7 @@ void hv_regs_set(struct hv_vcpu *vcpu, const struct kvm_regs *regs)
 	hv_request(vcpu, HV_REQ_EVENT);
 }
 
-/* ---- control registers --------------------------------------------------------------------------- */
+/* ---- control registers --------------------------------------------------------------------- */
 
 static bool hv_cr0_valid(u64 cr0)
 {
@@ -139,7 +139,7 @@ int hv_set_efer(struct hv_vcpu *vcpu, u64 efer, bool host)
 	return 0;
 }
 
-/* ---- KVM_GET_SREGS, KVM_SET_SREGS ------------------------------------------------------------------- */
+/* ---- KVM_GET_SREGS, KVM_SET_SREGS ---------------------------------------------------------- */
 
 void hv_sregs_get(struct hv_vcpu *vcpu, struct kvm_sregs *s)
 {
@@ -237,7 +237,7 @@ int hv_sregs_set(struct hv_vcpu *vcpu, const struct kvm_sregs *s)
 	return 0;
 }
 
-/* ---- KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS -------------------------------------------------------- */
+/* ---- KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS ---------------------------------------------- */
 
 void hv_events_get(struct hv_vcpu *vcpu, struct kvm_vcpu_events *e)
 {
@@ -334,7 +334,7 @@ int hv_events_set(struct hv_vcpu *vcpu, const struct kvm_vcpu_events *e)
 	return 0;
 }
 
-/* ---- debug registers, multiprocessing state, translation ----------------------------------------------- */
+/* ---- debug registers, multiprocessing state, translation ----------------------------------- */
 
 void hv_debugregs_get(struct hv_vcpu *vcpu, struct kvm_debugregs *dbg)
 {
@@ -404,7 +404,7 @@ int hv_translate(struct hv_vcpu *vcpu, struct kvm_translation *tr)
 	return 0;
 }
 
-/* ---- reset --------------------------------------------------------------------------------------------- */
+/* ---- reset --------------------------------------------------------------------------------- */
 
 static struct kvm_segment hv_reset_segment(u16 selector, u64 base, u8 type, bool system)
 {

@@ -19,7 +19,7 @@ extern struct hv_caps hv_caps;
 int hv_x86_init(void);		/* after ops->hw_setup() */
 void hv_x86_exit(void);
 
-/* ---- cpuid.c ------------------------------------------------------------------------------------ */
+/* ---- cpuid.c ------------------------------------------------------------------------------- */
 
 #define HV_MAX_CPUID_ENTRIES 256
 #define HV_CPUID_DIRECT 0x30
@@ -55,7 +55,7 @@ void hv_cpuid_free(struct hv_vcpu *vcpu);
 /* CR4, XCR0, APIC_BASE or MISC_ENABLE changed: the bits of the table that follow them. */
 void hv_cpuid_refresh(struct hv_vcpu *vcpu);
 
-/* ---- msr.c ---------------------------------------------------------------------------------------- */
+/* ---- msr.c --------------------------------------------------------------------------------- */
 
 /*
  * One MSR access: 0, 1 (#GP for the guest, "not set" for the ioctl), HV_NEXT_SLEEP is encoded as
@@ -79,7 +79,7 @@ bool hv_pat_valid(u64 pat);
 int hv_mce_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host);
 int hv_mce_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host);
 
-/* ---- fpu.c ------------------------------------------------------------------------------------------ */
+/* ---- fpu.c --------------------------------------------------------------------------------- */
 
 int hv_fpu_init(struct hv_vcpu *vcpu);
 void hv_fpu_free(struct hv_vcpu *vcpu);
@@ -109,7 +109,7 @@ int hv_fpu_set_xcrs(struct hv_vcpu *vcpu, const struct kvm_xcrs *xcrs);
 void hv_fpu_read_xmm(struct hv_vcpu *vcpu, unsigned int nr, void *data16);
 void hv_fpu_write_xmm(struct hv_vcpu *vcpu, unsigned int nr, const void *data16);
 
-/* ---- clock.c ------------------------------------------------------------------------------------------ */
+/* ---- clock.c ------------------------------------------------------------------------------- */
 
 int hv_clock_init(void);
 void hv_clock_exit(void);
@@ -130,14 +130,14 @@ int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz);
 /* The vCPU runs on another host CPU now (load path, preemption off). */
 void hv_clock_vcpu_load(struct hv_vcpu *vcpu, int cpu);
 
-/* ---- pv.c ------------------------------------------------------------------------------------------------ */
+/* ---- pv.c ---------------------------------------------------------------------------------- */
 
 /* KVM hypercalls: the value for RAX. */
 u64 hv_hypercall(struct hv_vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, bool mode64);
 void hv_steal_update(struct hv_vcpu *vcpu);			/* HV_REQ_STEAL; may sleep */
 int hv_steal_set_msr(struct hv_vcpu *vcpu, u64 value);
 
-/* ---- debug.c ---------------------------------------------------------------------------------------------- */
+/* ---- debug.c ------------------------------------------------------------------------------- */
 
 /* Guest DR0-3/6 into the CPU and back (inner loop); cheap when DR7 has nothing enabled. */
 void hv_debug_enter(struct hv_vcpu *vcpu);
@@ -158,7 +158,7 @@ void hv_debug_changed(struct hv_vcpu *vcpu);
 /* DR7 in force: the guest's or, under KVM_GUESTDBG_USE_HW_BP, user space's. */
 u64 hv_debug_dr7(const struct hv_vcpu *vcpu);
 
-/* ---- regs.c: the state ioctls; vCPU loaded, mutex held ------------------------------------------------------ */
+/* ---- regs.c: the state ioctls; vCPU loaded, mutex held ------------------------------------- */
 
 void hv_regs_get(struct hv_vcpu *vcpu, struct kvm_regs *regs);
 void hv_regs_set(struct hv_vcpu *vcpu, const struct kvm_regs *regs);

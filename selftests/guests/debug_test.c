@@ -155,7 +155,7 @@ static void test_step_rep(void)
 	gt_destroy(&g);
 }
 
-/* ---- breakpoints ---------------------------------------------------------------------------------- */
+/* ---- breakpoints --------------------------------------------------------------------------- */
 
 #define SET_DR(n, v) __asm__ volatile("mov %0, %%dr" #n : : "r"((uint64_t)(v)) : "memory")
 #define GET_DR(n) ({ uint64_t v_; __asm__ volatile("mov %%dr" #n ", %0" : "=r"(v_)); v_; })
@@ -348,7 +348,7 @@ static void test_step_shadow(void)
 	gt_destroy(&g);
 }
 
-/* ---- KVM_SET_GUEST_DEBUG ------------------------------------------------------------------------------- */
+/* ---- KVM_SET_GUEST_DEBUG ------------------------------------------------------------------- */
 
 UT_GUEST static void guest_debugged(void *args)
 {

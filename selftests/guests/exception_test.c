@@ -13,7 +13,7 @@ static struct gt g;
 		gt_report(GT_T->error);			\
 	} while (0)
 
-/* ---- arithmetic, breakpoints, invalid instructions ---------------------------------------------- */
+/* ---- arithmetic, breakpoints, invalid instructions ----------------------------------------- */
 
 UT_GUEST static void guest_simple(void *args)
 {
@@ -79,7 +79,7 @@ static void test_rip(void)
 	gt_destroy(&g);
 }
 
-/* ---- floating point --------------------------------------------------------------------------------- */
+/* ---- floating point ------------------------------------------------------------------------ */
 
 UT_GUEST static void guest_fpu(void *args)
 {
@@ -112,7 +112,7 @@ static void test_fpu(void)
 	gt_destroy(&g);
 }
 
-/* ---- segments and addresses ---------------------------------------------------------------------------- */
+/* ---- segments and addresses ---------------------------------------------------------------- */
 
 UT_GUEST static void guest_segments(void *args)
 {
@@ -145,7 +145,7 @@ static void test_segments(void)
 	gt_destroy(&g);
 }
 
-/* ---- page faults ------------------------------------------------------------------------------------------ */
+/* ---- page faults --------------------------------------------------------------------------- */
 
 #define VA	0x80000000UL		/* four pages with 4 KiB entries, by tables of our own */
 #define PTE	((volatile uint64_t *)GT_TABLES)
@@ -321,7 +321,7 @@ static void test_align(void)
 	gt_destroy(&g);
 }
 
-/* ---- double and triple faults ------------------------------------------------------------------------------- */
+/* ---- double and triple faults -------------------------------------------------------------- */
 
 #define GATE(v) ((volatile uint64_t *)(GT_IDT + (v) * 16))
 

@@ -5,7 +5,7 @@
 
 _Static_assert(GT_TRAPS == 0x37000, "gt_try() and the handlers have it as a literal");
 
-/* ---- handlers in the guest ------------------------------------------------------------------------ */
+/* ---- handlers in the guest ----------------------------------------------------------------- */
 
 /* 256 entries of 16 bytes, each of which pushes an error code if the CPU does not, and its vector. */
 extern const uint8_t gt_stubs[];
@@ -104,7 +104,7 @@ static void build_descriptors(uint8_t *low)
 	}
 }
 
-/* ---- VMs -------------------------------------------------------------------------------------------- */
+/* ---- VMs ----------------------------------------------------------------------------------- */
 
 void gt_dev_reset(struct gt *g)
 {
@@ -170,7 +170,7 @@ void gt_start_flat(struct gt *g, const uint8_t *begin, const uint8_t *end, unsig
 	NEED(ioctl(v->fd, KVM_SET_REGS, &regs) == 0);
 }
 
-/* ---- the toy device ----------------------------------------------------------------------------------- */
+/* ---- the toy device ------------------------------------------------------------------------ */
 
 static void keep(struct gt *g, enum gt_kind kind, uint32_t addr, uint32_t size, const void *data)
 {
@@ -286,7 +286,7 @@ void gt_call_flat(struct gt *g, const uint8_t *begin, const uint8_t *end, unsign
 	finish(g);
 }
 
-/* ---- expectations --------------------------------------------------------------------------------------- */
+/* ---- expectations -------------------------------------------------------------------------- */
 
 void gt_expect_(struct gt *g, const char *file, int line, unsigned int n, const uint32_t *want)
 {
@@ -324,5 +324,5 @@ void gt_expect_log_(struct gt *g, const char *file, int line, const char *want)
 				      names[g->log[i].kind], g->log[i].size, g->log[i].addr,
 				      (unsigned long long)g->log[i].data);
 	if (strcmp(text, want) != 0)
-		ut_fail(file, line, "accesses differ:\n#   got  %s\n#   want %s", text, want);
+		ut_fail(file, line, "accesses differ:\n#   got  %.1200s\n#   want %s", text, want);
 }

@@ -15,7 +15,7 @@
 
 #include "../uapi/irq_guest.h"
 
-/* ---- memory map of the guest, in slot 0 besides what ut.h and irq_guest.h say ------------------- */
+/* ---- memory map of the guest, in slot 0 besides what ut.h and irq_guest.h say -------------- */
 
 #define GT_FLAT		0x8000UL	/* flat binaries */
 #define GT_TRAPS	0x37000UL	/* struct gt_traps */
@@ -31,7 +31,7 @@
 #define GT_DEV_SIZE	0x4000UL
 #define GT_PORT		0x1000		/* the toy device's ports: 256 of them */
 
-/* ---- the host's side --------------------------------------------------------------------------- */
+/* ---- the host's side ----------------------------------------------------------------------- */
 
 enum gt_kind { GT_READ, GT_WRITE, GT_IN, GT_OUT };
 /* One access to the toy device. Strings of port accesses are one entry per element. */
@@ -99,7 +99,7 @@ void gt_dev_reset(struct gt *g);
 	__asm__(".pushsection .rodata\n" #name "_begin: .incbin \"" path "\"\n"		\
 		#name "_end:\n.popsection\n")
 
-/* ---- the guest's side ---------------------------------------------------------------------------- */
+/* ---- the guest's side ---------------------------------------------------------------------- */
 
 #define gt_report(v)									\
 	__asm__ volatile("outl %0, %1" : :						\

@@ -12,7 +12,7 @@ static bool has_leaf_bit(uint32_t leaf, unsigned int reg, unsigned int bit)
 	return r[reg] >> bit & 1;
 }
 
-/* ---- MSRs ------------------------------------------------------------------------------------------ */
+/* ---- MSRs ---------------------------------------------------------------------------------- */
 
 struct one_msr {
 	struct kvm_msrs head;
@@ -118,7 +118,7 @@ static void test_msr_guest(void)
 	ut_vm_destroy(&vm);
 }
 
-/* ---- floating point ---------------------------------------------------------------------------------- */
+/* ---- floating point ------------------------------------------------------------------------ */
 
 UT_GUEST static void guest_xmm_swap(void *args)
 {
@@ -298,7 +298,7 @@ static void test_fpu_churn(void)
 	ut_vm_destroy(&vm);
 }
 
-/* ---- TSC_AUX: also the host's ----------------------------------------------------------------------- */
+/* ---- TSC_AUX: also the host's -------------------------------------------------------------- */
 
 UT_GUEST static void guest_rdtscp(void *args)
 {
@@ -334,7 +334,7 @@ static void test_tsc_aux(void)
 	ut_vm_destroy(&vm);
 }
 
-/* ---- debug registers ---------------------------------------------------------------------------------- */
+/* ---- debug registers ----------------------------------------------------------------------- */
 
 UT_GUEST static void guest_dr(void *args)
 {
@@ -458,7 +458,7 @@ static void test_hw_breakpoint(void)
 	ut_vm_destroy(&vm);
 }
 
-/* ---- control registers, events -------------------------------------------------------------------------- */
+/* ---- control registers, events ------------------------------------------------------------- */
 
 static void test_sregs_invalid(void)
 {

@@ -33,7 +33,7 @@ static void signal_fd(int fd)
 	NEED(write(fd, &one, sizeof(one)) == sizeof(one));
 }
 
-/* ---- irqfd ----------------------------------------------------------------------------------------- */
+/* ---- irqfd --------------------------------------------------------------------------------- */
 
 static int irqfd(int fd, uint32_t gsi, uint32_t flags, int resample)
 {
@@ -198,7 +198,7 @@ static void test_irqfd_race(void)
 	close(w.fd);
 }
 
-/* ---- ioeventfd -------------------------------------------------------------------------------------- */
+/* ---- ioeventfd ----------------------------------------------------------------------------- */
 
 static int ioeventfd(int fd, uint64_t addr, uint32_t len, uint32_t flags, uint64_t match)
 {
@@ -364,7 +364,7 @@ static void test_ioeventfd_to_irqfd(void)
 	close(fd);
 }
 
-/* ---- coalesced MMIO ------------------------------------------------------------------------------- */
+/* ---- coalesced MMIO ------------------------------------------------------------------------ */
 
 static int coalesce(unsigned long request, uint64_t addr, uint32_t size, uint32_t pio)
 {

@@ -17,7 +17,7 @@ static void sleep_ms(unsigned int ms)
 	nanosleep(&ts, NULL);
 }
 
-/* ---- from outside ------------------------------------------------------------------------------- */
+/* ---- from outside -------------------------------------------------------------------------- */
 
 static void test_pic(void)
 {
@@ -157,7 +157,7 @@ static void test_priorities(void)
 	ut_vm_destroy(&vm);
 }
 
-/* ---- between vCPUs --------------------------------------------------------------------------------- */
+/* ---- between vCPUs ------------------------------------------------------------------------- */
 
 struct pingpong {
 	uint32_t rounds, other, vector;
@@ -339,7 +339,7 @@ static void test_start_ap(void)
 	ut_vm_destroy(&vm);
 }
 
-/* ---- timers ------------------------------------------------------------------------------------------ */
+/* ---- timers -------------------------------------------------------------------------------- */
 
 UT_GUEST static void guest_timer(void *args)
 {
@@ -453,7 +453,7 @@ static void test_pit(void)
 	ut_vm_destroy(&vm);
 }
 
-/* ---- chips in user space ---------------------------------------------------------------------- */
+/* ---- chips in user space ------------------------------------------------------------------- */
 
 static void test_split(void)
 {

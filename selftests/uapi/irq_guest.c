@@ -25,7 +25,7 @@ void ig_vm_create(struct ut_vm *vm, unsigned int vcpus)
 	ig_set_handlers(vm, IG_EOI_APIC);
 }
 
-/* ---- handlers ------------------------------------------------------------------------------------ */
+/* ---- handlers ------------------------------------------------------------------------------ */
 
 static uint8_t *emit(uint8_t *p, const void *bytes, size_t n)
 {
@@ -127,7 +127,7 @@ uint32_t ig_thread_join(struct ig_thread *t)
 	return t->value;
 }
 
-/* ---- chips ------------------------------------------------------------------------------------------ */
+/* ---- chips --------------------------------------------------------------------------------- */
 
 void ig_ioapic_pin(struct ut_vm *vm, unsigned int pin, uint64_t entry)
 {
@@ -175,7 +175,7 @@ int ig_route_msi(struct ut_vm *vm, uint32_t gsi, uint32_t address, uint32_t data
 	return ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------ */
+/* ---- waiting ------------------------------------------------------------------------------- */
 
 UT_GUEST void ig_guest_wait(void *args)
 {

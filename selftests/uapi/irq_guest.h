@@ -60,7 +60,7 @@ void ig_guest_wait(void *args);
 void ig_guest_wait_pic(void *args);
 struct ig_wait *ig_wait_for(struct ut_vcpu *vcpu, uint32_t vector, uint32_t want);
 
-/* ---- for guest code --------------------------------------------------------------------------- */
+/* ---- for guest code ------------------------------------------------------------------------ */
 
 /* The options of UT_GUEST, without which nothing is inlined into it. */
 #define IG_INLINE static inline __attribute__((always_inline, target("general-regs-only"), \

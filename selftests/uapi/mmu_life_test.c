@@ -58,7 +58,7 @@ static struct job *job(unsigned int vcpu, uint64_t count)
 	return j;
 }
 
-/* ---- userfaultfd -------------------------------------------------------------------------------- */
+/* ---- userfaultfd --------------------------------------------------------------------------- */
 
 static int uffd_open(void *start, size_t len)
 {
@@ -129,29 +129,95 @@ static void test_late_pages(void)
 	munmap(mem, NPAGES * UT_PAGE);
 }
 
-/* ---- a device's memory in a slot ----------------------------------------------------------------- */
+/* ---- a broken page ------------------------------------------------------------------------- */
 
-#define LAPIC_PHYS	0xfee00000
-#define LAPIC_VERSION	0x30
+static volatile int bus_code;
+static void *volatile bus_addr;
+
+static void on_bus(int sig, siginfo_t *info, void *context)
+{
+	bus_code = info->si_code;
+	bus_addr = info->si_addr;
+	vm.vcpu[0].run->immediate_exit = 1;
+}
+
+static void test_poisoned_page(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO }, old;
+	struct job *j;
+
+	start(1, NPAGES * UT_PAGE);
+	madvise(mem, NPAGES * UT_PAGE, MADV_NOHUGEPAGE);
+	memset(mem, 1, NPAGES * UT_PAGE);
+	NEED(ut_slot(&vm, 1, GPA, NPAGES * UT_PAGE, mem, 0) == 0);
+	j = job(0, NPAGES);
+	CHECK_EQ(ut_call(&vm.vcpu[0], guest_sum), 1);
+	/* Breaking the page may send a signal, too. */
+	sigaction(SIGBUS, &sa, &old);
+	if (madvise(mem + 5 * UT_PAGE, UT_PAGE, MADV_HWPOISON)) {
+		sigaction(SIGBUS, &old, NULL);
+		ut_skip("MADV_HWPOISON: %s", strerror(errno));
+	}
+	bus_code = 0;
+	vm.vcpu[0].run->immediate_exit = 0;
+	/* The process gets the signal that it would have got for touching the page itself. */
+	ut_start(&vm.vcpu[0], guest_sum);
+	CHECK_ERRNO(ioctl(vm.vcpu[0].fd, KVM_RUN, 0), EINTR);
+	CHECK_EQ(bus_code, BUS_MCEERR_AR);
+	CHECK(bus_addr == mem + 5 * UT_PAGE);
+	vm.vcpu[0].run->immediate_exit = 0;
+	sigaction(SIGBUS, &old, NULL);
+	/* Replaced, the page can be used again. */
+	NEED(mmap(mem + 5 * UT_PAGE, UT_PAGE, PROT_READ | PROT_WRITE,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
+	CHECK_EQ(ut_run(&vm.vcpu[0], NULL), UT_DONE);
+	CHECK_EQ(j->sum, (NPAGES - 1) * 0x01010101ULL);
+	ut_vm_destroy(&vm);
+	munmap(mem, NPAGES * UT_PAGE);
+}
+
+/* ---- a device's memory in a slot ----------------------------------------------------------- */
+
+/* Physical memory that is not RAM and can be read without harm. */
+static const struct {
+	uint64_t page, offset;
+} device_memory[] = {
+	{ 0xfee00000, 0x30 },		/* version of the local APIC */
+	{ 0xf0000, 0xfff0 & 0xfff },	/* the firmware's ROM */
+	{ 0xe0000, 0 },
+};
+
+static void *map_device(uint64_t *offset)
+{
+	int fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
+	void *p = MAP_FAILED;
+	unsigned int i;
+
+	for (i = 0; fd >= 0 && p == MAP_FAILED && i < ARRAY_SIZE(device_memory); i++) {
+		*offset = device_memory[i].offset;
+		p = mmap(NULL, UT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			 (off_t)device_memory[i].page);
+	}
+	if (fd >= 0)
+		close(fd);
+	return p;
+}
 
 static void test_device_memory(void)
 {
-	int fd = open("/dev/mem", O_RDWR | O_CLOEXEC);
+	uint64_t offset;
 	struct job *j;
 	uint32_t want;
 	void *p;
 
-	if (fd < 0)
-		ut_skip("/dev/mem: %s", strerror(errno));
-	p = mmap(NULL, UT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, LAPIC_PHYS);
-	close(fd);
+	p = map_device(&offset);
 	if (p == MAP_FAILED)
 		ut_skip("/dev/mem: %s", strerror(errno));
-	want = *(volatile uint32_t *)((uint8_t *)p + LAPIC_VERSION);
+	want = *(volatile uint32_t *)((uint8_t *)p + offset);
 	ut_vm_create(&vm, 1);
 	NEED(ut_slot(&vm, 1, GPA, UT_PAGE, p, 0) == 0);
 	j = job(0, 1);
-	j->gpa += LAPIC_VERSION;
+	j->gpa += offset;
 	CHECK_EQ(ut_call(&vm.vcpu[0], guest_sum), 1);
 	CHECK_EQ(j->sum, want);
 	/* Unmapped, it is gone for the guest as well. */
@@ -162,7 +228,7 @@ static void test_device_memory(void)
 	ut_vm_destroy(&vm);
 }
 
-/* ---- processes that end --------------------------------------------------------------------------- */
+/* ---- processes that end -------------------------------------------------------------------- */
 
 static void *scribble_thread(void *arg)
 {
@@ -254,6 +320,7 @@ static void test_owner_gone(void)
 
 static const struct ut_test tests[] = {
 	{ "life-late-pages", test_late_pages },
+	{ "life-poisoned-page", test_poisoned_page },
 	{ "life-device-memory", test_device_memory },
 	{ "life-killed", test_killed },
 	{ "life-owner-gone", test_owner_gone },

@@ -83,7 +83,7 @@ GUEST_INLINE uint64_t read_clock(volatile struct pv_time *t)
 	return ns;
 }
 
-/* ---- kvm-clock ---------------------------------------------------------------------------------------- */
+/* ---- kvm-clock ----------------------------------------------------------------------------- */
 
 UT_GUEST static void guest_clock(void *arg)
 {
@@ -269,7 +269,7 @@ static void test_clock_ctrl(void)
 	ut_vm_destroy(&vm);
 }
 
-/* ---- the TSC -------------------------------------------------------------------------------------------- */
+/* ---- the TSC ------------------------------------------------------------------------------- */
 
 UT_GUEST static void guest_tsc(void *arg)
 {
@@ -344,7 +344,7 @@ static void test_tsc_khz(void)
 	ut_vm_destroy(&vm);
 }
 
-/* ---- steal time, hypercalls ---------------------------------------------------------------------------- */
+/* ---- steal time, hypercalls ---------------------------------------------------------------- */
 
 UT_GUEST static void guest_steal(void *arg)
 {

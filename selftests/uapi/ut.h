@@ -74,7 +74,7 @@ void ut_abort(void) __attribute__((noreturn));
 				ut_r, errno, strerror(errno), #e);		\
 	} while (0)
 
-/* ---- a VM with memory at 0 for code, tables and stacks ------------------------------------------ */
+/* ---- a VM with memory at 0 for code, tables and stacks ------------------------------------- */
 
 #define UT_LOW_SIZE	(2UL << 20)	/* of slot 0, at guest-physical 0 */
 #define UT_CODE		0x100000UL	/* the UT_GUEST functions */
@@ -112,7 +112,7 @@ int ut_slot(struct ut_vm *vm, unsigned int slot, uint64_t gpa, uint64_t size, vo
 /* The value of a statistic of the VM (KVM_GET_STATS_FD), -1 if there is none of that name. */
 long ut_vm_stat(struct ut_vm *vm, const char *name);
 
-/* ---- guest code ------------------------------------------------------------------------------------ */
+/* ---- guest code ---------------------------------------------------------------------------- */
 
 #define UT_GUEST __attribute__((section("ut_guest"), noinline, used, target("general-regs-only"), \
 				optimize("no-tree-loop-distribute-patterns,no-stack-protector")))
@@ -144,7 +144,7 @@ enum ut_result ut_run(struct ut_vcpu *vcpu, uint32_t *value);
 /* ut_start() and ut_run(), where only ut_done() is right; returns its value. */
 uint32_t ut_call(struct ut_vcpu *vcpu, ut_guest_fn fn);
 
-/* ---- the host --------------------------------------------------------------------------------------- */
+/* ---- the host ------------------------------------------------------------------------------ */
 
 bool ut_write_file(const char *path, const char *text);
 /* Swap to compressed memory; ends the test as skipped where that cannot be. */

@@ -21,7 +21,7 @@ u64 kshim_now;
 int kshim_rcu_readers;
 struct hlist_head *kshim_hlist;
 
-/* ---- the host ------------------------------------------------------------------------------------ */
+/* ---- the host ------------------------------------------------------------------------------ */
 
 static struct {
 	u32 function, index, reg[4];
@@ -108,7 +108,7 @@ void cm_host_full(void)
 	hv_caps.pku = true;
 }
 
-/* ---- the rest of the module ------------------------------------------------------------------------ */
+/* ---- the rest of the module ---------------------------------------------------------------- */
 
 #define CM_MSRS 16
 static struct {
@@ -271,7 +271,7 @@ int hv_gva_to_gpa(struct hv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa)
 	return gva >> 40 != 0;
 }
 
-/* ---- the world ------------------------------------------------------------------------------------------ */
+/* ---- the world ----------------------------------------------------------------------------- */
 
 static struct kvm_cpuid_entry2 supported[HV_MAX_CPUID_ENTRIES];
 static int supported_nr;

@@ -14,7 +14,7 @@ bool kshim_fail_alloc;
 u64 kshim_now;
 static struct hrtimer *timers;
 
-/* ---- hrtimers ----------------------------------------------------------------------------------- */
+/* ---- hrtimers ------------------------------------------------------------------------------ */
 
 void hrtimer_init(struct hrtimer *timer, int clock, enum hrtimer_mode mode)
 {
@@ -63,7 +63,7 @@ void kshim_advance(u64 ns)
 	kshim_now = end;
 }
 
-/* ---- the rest of the module --------------------------------------------------------------------- */
+/* ---- the rest of the module ---------------------------------------------------------------- */
 
 void hv_vcpu_kick(struct hv_vcpu *vcpu)
 {
@@ -103,7 +103,7 @@ void hv_irqfd_reroute(struct hv_vm *vm)
 {
 }
 
-/* ---- the world -------------------------------------------------------------------------------------- */
+/* ---- the world ----------------------------------------------------------------------------- */
 
 static struct hv_vcpu *world_add_vcpu(u32 id)
 {
@@ -194,6 +194,7 @@ int world_take(unsigned int nr)
 	/* Without a request the vCPU does not look: what is pending would be lost. */
 	if (!hv_request_take(vcpu, HV_REQ_EVENT)) {
 		CHECK(hv_irq_pending(vcpu) < 0);
+		if (world_failed) printf("DBG vec %d pic %d lint0 %x spiv %x tpr %x isr %d irr %d hw %d x2 %d\n", hv_irq_pending(vcpu), world.pic->output, hv_apic_read(vcpu->lapic, 0x350), hv_apic_read(vcpu->lapic,0xf0), hv_apic_read(vcpu->lapic,0x80), hv_lapic_highest_isr(vcpu->lapic), hv_lapic_highest_irr(vcpu->lapic), vcpu->lapic->hw_enabled, vcpu->lapic->x2apic);
 		return -1;
 	}
 	if (hv_irq_pending(vcpu) < 0)
@@ -232,7 +233,7 @@ void world_apic_write(unsigned int nr, u32 reg, u32 value)
 		CHECK_EQ(hv_lapic_mmio_write(vcpu, HV_APIC_DEFAULT_BASE + reg, 4, &value), 0);
 }
 
-/* ---- ports and MMIO through the buses ------------------------------------------------------------ */
+/* ---- ports and MMIO through the buses ------------------------------------------------------ */
 
 static int world_bus(enum hv_bus_kind kind, u64 addr, u32 len, void *data, bool write)
 {

@@ -34,7 +34,7 @@ void world_ioapic_pin(unsigned int pin, u32 low, u32 high);
 /* The PIC pair as firmware sets it up: vectors 0x08 and 0x70 (@icw4 bits added), all open. */
 void world_pic_setup(u8 icw4);
 
-/* ---- reporting: one line per test ------------------------------------------------------------- */
+/* ---- reporting: one line per test ---------------------------------------------------------- */
 
 extern bool world_failed, world_any_failed;
 

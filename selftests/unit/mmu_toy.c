@@ -60,7 +60,7 @@ void *kshim_phys_to_virt(u64 pa)
 	return kshim_arena + pa;
 }
 
-/* ---- what the MMU asks of the rest of the module ---------------------------------------------------- */
+/* ---- what the MMU asks of the rest of the module ------------------------------------------- */
 
 struct hv_memslots *hv_memslots(struct hv_vm *vm)
 {
@@ -82,7 +82,7 @@ void hv_request_all(struct hv_vm *vm, enum hv_req req)
 			sched_yield();
 }
 
-/* ---- set-up ---------------------------------------------------------------------------------------- */
+/* ---- set-up -------------------------------------------------------------------------------- */
 
 static struct hv_memslot *toy_slot(hv_gfn_t gfn)
 {
@@ -155,7 +155,7 @@ u64 toy_walk(hv_gfn_t gfn, int *level)
 	}
 }
 
-/* ---- the toy host's memory -------------------------------------------------------------------------- */
+/* ---- the toy host's memory ----------------------------------------------------------------- */
 
 static pthread_mutex_t host_lock = PTHREAD_MUTEX_INITIALIZER;	/* who changes host_pte */
 static u64 host_pte[HV_TOY_PAGES];
@@ -286,7 +286,7 @@ static void *host_thread(void *arg)
 	return NULL;
 }
 
-/* ---- toy vCPUs ----------------------------------------------------------------------------------------- */
+/* ---- toy vCPUs ----------------------------------------------------------------------------- */
 
 struct toy_cpu {
 	struct hv_vcpu *vcpu;
@@ -440,7 +440,7 @@ unsigned long toy_race(unsigned int seconds)
 	return bad;
 }
 
-/* ---- dirty logging -------------------------------------------------------------------------------------- */
+/* ---- dirty logging ------------------------------------------------------------------------- */
 
 static u32 memory[HV_TOY_PAGES];	/* writes to each page */
 

@@ -91,7 +91,7 @@ void json_bool(struct json_out *o, const char *key, bool value)
 	out_bytes(o, value ? "true" : "false", value ? 4 : 5);
 }
 
-/* ---- Reading: each function takes the text at a token and returns what follows it, or NULL ---- */
+/* ---- Reading: each function takes the text at a token and returns what follows it, or NULL - */
 
 static const char *skip_space(const char *p)
 {

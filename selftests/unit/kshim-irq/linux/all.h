@@ -45,7 +45,7 @@ typedef struct { long counter; } atomic_long_t;
 	for ((bit) = 0; (bit) < (size); (bit)++)				\
 		if (test_bit(bit, p))
 
-/* ---- locks, RCU -------------------------------------------------------------------------------- */
+/* ---- locks, RCU ---------------------------------------------------------------------------- */
 
 typedef struct { bool held; } spinlock_t;
 struct mutex { bool held; };
@@ -79,7 +79,7 @@ extern int kshim_rcu_readers;
 #define srcu_barrier(s)		((void)(s))
 #define call_srcu(s, head, fn)	do { (void)(s); fn(head); } while (0)
 
-/* ---- lists -------------------------------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------------------------- */
 
 struct list_head { struct list_head *next, *prev; };
 struct hlist_node { struct hlist_node *next; };
@@ -138,7 +138,7 @@ extern struct hlist_head *kshim_hlist;	/* the one list the tests have */
 #define hlist_for_each_entry_srcu(p, h, member, c)				\
 	for (({ BUG_ON(!(c)); }), p = (void *)(h)->first; p; p = (void *)p->member.next)
 
-/* ---- memory -------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 #define GFP_KERNEL		0
 #define GFP_KERNEL_ACCOUNT	0
@@ -167,7 +167,7 @@ static inline unsigned long get_zeroed_page(gfp_t gfp)
 #define PTR_ERR(p)	((long)(p))
 #define ERR_PTR(e)	((void *)(long)(e))
 
-/* ---- time ---------------------------------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------------------------- */
 
 extern u64 kshim_now;			/* CLOCK_MONOTONIC, ns */
 typedef s64 ktime_t;
@@ -216,7 +216,7 @@ struct delayed_work {
 #define schedule_delayed_work(d, delay)	((void)(delay), (d)->queued = true)
 #define cancel_delayed_work_sync(d)	((d)->queued = false)
 
-/* ---- things the objects only hold ------------------------------------------------------------------ */
+/* ---- things the objects only hold ---------------------------------------------------------- */
 
 struct pid;
 struct rcuwait { int unused; };

@@ -49,7 +49,7 @@ typedef struct { long counter; } atomic_long_t;
 #define atomic_long_inc(v)	atomic_long_add(1, v)
 #define atomic_long_dec(v)	atomic_long_sub(1, v)
 
-/* ---- locks and the scheduler ------------------------------------------------------------------ */
+/* ---- locks and the scheduler --------------------------------------------------------------- */
 
 typedef struct { pthread_mutex_t m; int held; } spinlock_t;
 static inline void spin_lock_init(spinlock_t *l)
@@ -157,7 +157,7 @@ static inline void mmu_notifier_unregister(struct mmu_notifier *mn, struct mm_st
 {
 }
 
-/* ---- pages ------------------------------------------------------------------------------------- */
+/* ---- pages --------------------------------------------------------------------------------- */
 
 struct page {
 	struct list_head lru;
