@@ -94,7 +94,9 @@ struct hv_irq_route {
 	};
 };
 
-/* Immutable; entries sorted by GSI, those of @gsi are entry[first[gsi]] .. entry[first[gsi + 1]]. */
+/*
+ * Immutable; entries sorted by GSI, those of @gsi are entry[first[gsi]] .. entry[first[gsi + 1]].
+ */
 struct hv_irq_routing {
 	u32 nr, nr_gsis;
 	s16 ioapic_gsi[HV_IOAPIC_PINS];	/* pin -> GSI, -1: none */

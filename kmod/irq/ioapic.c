@@ -31,7 +31,9 @@
 #define HV_REDIR_RESERVED	0x00fffffffffe0000ULL
 #define HV_REDIR_READ_ONLY	(HV_REDIR_STATUS | HV_REDIR_REMOTE_IRR)
 
-/* A level interrupt that comes back this often without a pause is a storm: let the guest breathe. */
+/*
+ * A level interrupt that comes back this often without a pause is a storm: let the guest breathe.
+ */
 #define HV_IOAPIC_STORM_COUNT	10000
 #define HV_IOAPIC_STORM_PAUSE	(HZ / 100 ?: 1)
 

@@ -121,7 +121,10 @@ void hv_iobus_free(struct hv_vm *vm)
 		}
 		kfree(bus);
 	}
-	/* hv_iobus_free_rcu() of replaced buses: the caller's cleanup_srcu_struct() needs them done. */
+	/*
+	 * hv_iobus_free_rcu() of replaced buses: the caller's cleanup_srcu_struct() needs them
+	 * done.
+	 */
 	srcu_barrier(&vm->srcu);
 }
 

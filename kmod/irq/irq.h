@@ -41,7 +41,7 @@ int hv_coalesced_unregister(struct hv_vm *vm, const struct kvm_coalesced_mmio_zo
 
 int hv_irq_vm_init(struct hv_vm *vm);
 void hv_irq_vm_release(struct hv_vm *vm);	/* VM descriptor closed: detach all irqfds */
-void hv_irq_vm_quiesce(struct hv_vm *vm);	/* last reference gone, vCPUs still there: stop timers */
+void hv_irq_vm_quiesce(struct hv_vm *vm);	/* last reference gone: stop timers */
 void hv_irq_vm_free(struct hv_vm *vm);		/* the vCPUs are gone */
 
 /* KVM_CREATE_IRQCHIP; vm->lock held. -EEXIST twice, -EINVAL once vCPUs exist. */

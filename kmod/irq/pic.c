@@ -126,16 +126,15 @@ static void hv_pic_acknowledge(struct hv_pic *pic, unsigned int chip, unsigned i
 
 /* ---- locking: what has to be done after the lock is dropped -------------------------------- */
 
+/* Whoever is wired to INTR hears of it (on a PC one CPU is); the first one that can takes it. */
 static void hv_pic_wake(struct hv_vm *vm)
 {
 	struct hv_vcpu *vcpu;
 	unsigned long i;
 
 	hv_for_each_vcpu(vm, vcpu, i) {
-		if (vcpu->lapic && hv_lapic_takes_pic(vcpu->lapic)) {
+		if (vcpu->lapic && hv_lapic_takes_pic(vcpu->lapic))
 			hv_request_kick(vcpu, HV_REQ_EVENT);
-			return;
-		}
 	}
 }
 

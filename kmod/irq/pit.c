@@ -355,7 +355,9 @@ static const struct hv_iodev_ops hv_pit_ops = {
 	.write = hv_pit_pio_write,
 };
 
-/* Port 0x61: bit 0 gate of counter 2, bit 1 speaker, bit 4 refresh toggle, bit 5 counter 2's OUT. */
+/*
+ * Port 0x61: bit 0 gate of counter 2, bit 1 speaker, bit 4 refresh toggle, bit 5 counter 2's OUT.
+ */
 static int hv_speaker_read(struct hv_vcpu *vcpu, struct hv_iodev *dev, u64 port, u32 len,
 			   void *data)
 {

@@ -84,6 +84,7 @@ void hv_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
 	vcpu->regs.rip = 0xfff0;
 	hv_lapic_reset(vcpu, init);
+	hv_request(vcpu, HV_REQ_EVENT);
 }
 
 u64 hv_tsc_read(struct hv_vcpu *vcpu)
@@ -194,7 +195,6 @@ int world_take(unsigned int nr)
 	/* Without a request the vCPU does not look: what is pending would be lost. */
 	if (!hv_request_take(vcpu, HV_REQ_EVENT)) {
 		CHECK(hv_irq_pending(vcpu) < 0);
-		if (world_failed) printf("DBG vec %d pic %d lint0 %x spiv %x tpr %x isr %d irr %d hw %d x2 %d\n", hv_irq_pending(vcpu), world.pic->output, hv_apic_read(vcpu->lapic, 0x350), hv_apic_read(vcpu->lapic,0xf0), hv_apic_read(vcpu->lapic,0x80), hv_lapic_highest_isr(vcpu->lapic), hv_lapic_highest_irr(vcpu->lapic), vcpu->lapic->hw_enabled, vcpu->lapic->x2apic);
 		return -1;
 	}
 	if (hv_irq_pending(vcpu) < 0)
