@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The command line of hvm: values, options, and what is wrong with them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "../../vmm-user/cli/cli.h"
+#include "../../vmm-user/control/json.h"
+#include "../../vmm-user/control/runtime.h"
+#include "hvm_test.h"
+
+static struct hv_err err;
+
+#define M (1ULL << 20)
+
+static void test_mem(void)
+{
+	static const struct {
+		const char *s;
+		uint64_t want;	/* 0: refused */
+	} cases[] = {
+		{ "512M", 512 * M }, { "512m", 512 * M }, { "512", 512 * M }, { "2G", 2048 * M },
+		{ "1T", M * M }, { "65536K", 64 * M }, { "32", 32 * M }, { "31M", 0 },
+		{ "0", 0 }, { "", 0 }, { "M", 0 }, { "-1G", 0 }, { "+1G", 0 }, { " 1G", 0 },
+		{ "1.5G", 0 }, { "1GB", 0 }, { "1g ", 0 }, { "0x100M", 0 }, { "65537K", 0 },
+		{ "18446744073709551615", 0 }, { "18446744073709551616", 0 },
+		{ "17592186044416M", 0 }, { "99999999T", 0 }, { "1X", 0 }, { "64\n", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t v = 0;
+		int ret = hvm_parse_mem(cases[i].s, &v, &err);
+
+		CHECK_EQ(ret, cases[i].want ? 0 : -EINVAL);
+		CHECK_EQ(v, cases[i].want);
+		if (ret)
+			CHECK(strstr(err.msg, "--mem"));
+	}
+}
+
+static void test_cpus(void)
+{
+	static const char *const bad[] = { "0", "", "-1", "255", "1 ", "2x", "99999999999999999999" };
+	unsigned int n = 0;
+
+	CHECK_EQ(hvm_parse_cpus("1", &n, &err), 0);
+	CHECK_EQ(n, 1);
+	CHECK_EQ(hvm_parse_cpus("254", &n, &err), 0);
+	CHECK_EQ(n, 254);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CHECK_EQ(hvm_parse_cpus(bad[i], &n, &err), -EINVAL);
+	CHECK_EQ(n, 254);
+}
+
+static void check_disk(const char *s, const char *path, enum blk_format format, bool readonly)
+{
+	struct hvm_disk_config d;
+
+	if (!path) {
+		CHECK_EQ(hvm_parse_disk(s, &d, &err), -EINVAL);
+		CHECK(strstr(err.msg, "--disk"));
+		return;
+	}
+	CHECK_EQ(hvm_parse_disk(s, &d, &err), 0);
+	CHECK_STR(d.path, path);
+	CHECK_EQ(d.format, format);
+	CHECK_EQ(d.readonly, readonly);
+	free(d.path);
+}
+
+static void test_disk(void)
+{
+	check_disk("a.qcow2", "a.qcow2", BLK_FORMAT_PROBE, false);
+	check_disk("a,format=raw", "a", BLK_FORMAT_RAW, false);
+	check_disk("a,format=qcow2,readonly", "a", BLK_FORMAT_QCOW2, true);
+	check_disk("a,readonly", "a", BLK_FORMAT_PROBE, true);
+	check_disk("a,,b", "a,b", BLK_FORMAT_PROBE, false);
+	check_disk("a,,b,,,readonly", "a,b,", BLK_FORMAT_PROBE, true);
+	check_disk("a,,", "a,", BLK_FORMAT_PROBE, false);
+	check_disk("/x=y z", "/x=y z", BLK_FORMAT_PROBE, false);
+	check_disk("", NULL, 0, false);
+	check_disk(",readonly", NULL, 0, false);
+	check_disk("a,", NULL, 0, false);
+	check_disk("a,format=vmdk", NULL, 0, false);
+	check_disk("a,format", NULL, 0, false);
+	check_disk("a,readonly=on", NULL, 0, false);
+	check_disk("a,readonly,", NULL, 0, false);
+	check_disk("a,readonlyx", NULL, 0, false);
+}
+
+static void test_chardev(void)
+{
+	struct hvm_chardev_config c;
+
+	CHECK_EQ(hvm_parse_chardev("--serial", "stdio", &c, &err), 0);
+	CHECK_EQ(c.kind, HVM_CHARDEV_STDIO);
+	CHECK_EQ(hvm_parse_chardev("--serial", "pty", &c, &err), 0);
+	CHECK_EQ(c.kind, HVM_CHARDEV_PTY);
+	CHECK_EQ(hvm_parse_chardev("--serial", "none", &c, &err), 0);
+	CHECK_EQ(c.kind, HVM_CHARDEV_NONE);
+	CHECK_EQ(hvm_parse_chardev("--serial", "file:/tmp/a:b", &c, &err), 0);
+	CHECK_EQ(c.kind, HVM_CHARDEV_FILE);
+	CHECK_STR(c.path, "/tmp/a:b");
+	CHECK_EQ(hvm_parse_chardev("--serial", "file:", &c, &err), -EINVAL);
+	CHECK_EQ(hvm_parse_chardev("--console", "tty", &c, &err), -EINVAL);
+	CHECK(strstr(err.msg, "--console tty"));
+	CHECK_EQ(hvm_parse_chardev("--serial", "", &c, &err), -EINVAL);
+}
+
+static void test_names(void)
+{
+	char name[HVM_NAME_MAX + 1], longest[HVM_NAME_MAX + 2];
+
+	memset(longest, 'a', sizeof(longest));
+	longest[HVM_NAME_MAX + 1] = '\0';
+	CHECK(!hvm_name_valid(longest));
+	longest[HVM_NAME_MAX] = '\0';
+	CHECK(hvm_name_valid(longest));
+	CHECK(hvm_name_valid("a") && hvm_name_valid("web-1.example_2") && hvm_name_valid("0"));
+	CHECK(!hvm_name_valid("") && !hvm_name_valid(".") && !hvm_name_valid("..") &&
+	      !hvm_name_valid("-a") && !hvm_name_valid("a/b") && !hvm_name_valid("../a") &&
+	      !hvm_name_valid("a b") && !hvm_name_valid("a\n") && !hvm_name_valid("\xc3\xa4"));
+	CHECK_EQ(hvm_parse_name("web", name, &err), 0);
+	CHECK_STR(name, "web");
+	CHECK_EQ(hvm_parse_name("../web", name, &err), -EINVAL);
+}
+
+/* ---- Whole command lines ---- */
+
+#define RUN(...) parse_run((char *[]){ "run", __VA_ARGS__, NULL })
+
+static struct hvm_config cfg;
+static bool help;
+
+static int parse_run(char **argv)
+{
+	int argc = 0;
+
+	while (argv[argc])
+		argc++;
+	err.msg[0] = '\0';
+	return hvm_parse_run(argc, argv, &cfg, &help, &err);
+}
+
+static void test_run_defaults(void)
+{
+	CHECK_EQ(RUN("--kernel", "K"), 0);
+	CHECK_STR(cfg.kernel, "K");
+	CHECK_STR(cfg.accel, "/dev/hv");
+	CHECK_EQ(cfg.cpus, 1);
+	CHECK_EQ(cfg.mem, 512 * M);
+	CHECK_EQ(cfg.nr_disks, 0);
+	CHECK_EQ(cfg.serial.kind, HVM_CHARDEV_STDIO);
+	CHECK_EQ(cfg.console.kind, HVM_CHARDEV_NONE);
+	CHECK(hvm_name_valid(cfg.name) && !help && !cfg.no_reboot);
+	hvm_config_free(&cfg);
+}
+
+static void test_run_all(void)
+{
+	CHECK_EQ(RUN("--kernel=K", "--initrd", "I", "--append", "a b", "--disk", "d1", "--disk",
+		     "d2,readonly", "--cpus", "4", "--mem", "1G", "--serial", "file:s", "--console",
+		     "stdio", "--name", "n", "--accel", "/dev/kvm", "--no-reboot"), 0);
+	CHECK_STR(cfg.initrd, "I");
+	CHECK_STR(cfg.append, "a b");
+	CHECK_EQ(cfg.nr_disks, 2);
+	CHECK_STR(cfg.disk[0].path, "d1");
+	CHECK_STR(cfg.disk[1].path, "d2");
+	CHECK(cfg.disk[1].readonly && cfg.no_reboot);
+	CHECK_EQ(cfg.cpus, 4);
+	CHECK_EQ(cfg.mem, 1024 * M);
+	CHECK_STR(cfg.name, "n");
+	CHECK_STR(cfg.accel, "/dev/kvm");
+	CHECK_EQ(cfg.serial.kind, HVM_CHARDEV_FILE);
+	CHECK_EQ(cfg.console.kind, HVM_CHARDEV_STDIO);
+	hvm_config_free(&cfg);
+}
+
+static void test_run_console(void)
+{
+	CHECK_EQ(RUN("--kernel", "K", "--console", "stdio"), 0);
+	CHECK_EQ(cfg.serial.kind, HVM_CHARDEV_NONE);
+	CHECK_EQ(RUN("--kernel", "K", "--console", "stdio", "--serial", "stdio"), -EINVAL);
+	CHECK(strstr(err.msg, "both"));
+}
+
+static void test_run_bad(void)
+{
+	CHECK_EQ(RUN("--cpus", "2"), -EINVAL);
+	CHECK(strstr(err.msg, "--kernel"));
+	CHECK_EQ(RUN("--kernel", "K", "--frobnicate"), -EINVAL);
+	CHECK(strstr(err.msg, "--frobnicate"));
+	CHECK_EQ(RUN("--kernel"), -EINVAL);
+	CHECK(strstr(err.msg, "needs a value"));
+	CHECK_EQ(RUN("--kernel", "K", "extra"), -EINVAL);
+	CHECK(strstr(err.msg, "extra"));
+	CHECK_EQ(RUN("--kernel", "K", "--disk", "a", "--disk", "b,x"), -EINVAL);
+	CHECK_EQ(RUN("--help"), 0);
+	CHECK(help);
+}
+
+static void test_run_too_many_disks(void)
+{
+	char *argv[4 + 2 * (HVM_MAX_DISKS + 1)] = { "run", "--kernel", "K" };
+
+	for (int i = 0; i <= HVM_MAX_DISKS; i++) {
+		argv[3 + 2 * i] = "--disk";
+		argv[4 + 2 * i] = "d";
+	}
+	CHECK_EQ(parse_run(argv), -E2BIG);
+	argv[3 + 2 * HVM_MAX_DISKS] = NULL;
+	CHECK_EQ(parse_run(argv), 0);
+	CHECK_EQ(cfg.nr_disks, HVM_MAX_DISKS);
+	hvm_config_free(&cfg);
+}
+
+static void test_commands(void)
+{
+	for (unsigned int i = 0; hvm_commands[i]; i++) {
+		const struct hvm_command *c = hvm_commands[i];
+
+		CHECK(hvm_command_find(c->name) == c);
+		CHECK(strstr(c->usage, c->name) && c->usage[strlen(c->usage) - 1] == '\n');
+	}
+	CHECK(!hvm_command_find("nothing") && !hvm_command_find(""));
+}
+
+/* ---- JSON of the control socket ---- */
+
+static void test_json_write(void)
+{
+	char buf[128];
+	struct json_out o;
+
+	json_out_init(&o, buf, sizeof(buf));
+	json_open(&o, NULL, '{');
+	json_string(&o, "a", "x\"\\\n");
+	json_open(&o, "l", '[');
+	json_u64(&o, NULL, 1);
+	json_u64(&o, NULL, 2);
+	json_close(&o, ']');
+	json_bool(&o, "b", false);
+	json_close(&o, '}');
+	CHECK_STR(buf, "{\"a\": \"x\\\"\\\\\\u000a\", \"l\": [1, 2], \"b\": false}");
+	CHECK(!o.full);
+	json_out_init(&o, buf, 8);
+	json_string(&o, NULL, "123456");
+	CHECK(o.full);
+}
+
+static void test_json_read(void)
+{
+	const char *text = " { \"a\" : [1, {\"b\": \"no\"}], \"b\": \"x\\u0041\\n\", \"n\": 42 }";
+	const char *p;
+	char s[16];
+	uint64_t n;
+
+	CHECK_EQ(json_get_string(text, "b", s, sizeof(s)), 0);
+	CHECK_STR(s, "xA\n");
+	CHECK_EQ(json_get_u64(text, "n", &n), 0);
+	CHECK_EQ(n, 42);
+	CHECK_EQ(json_get(text, "a", &p), 0);
+	CHECK_EQ(json_get(text, "c", &p), -ENOENT);
+	CHECK_EQ(json_get_u64(text, "b", &n), -EINVAL);
+	CHECK_EQ(json_get_string(text, "n", s, sizeof(s)), -EINVAL);
+	CHECK_EQ(json_get_string(text, "b", s, 3), -E2BIG);
+	CHECK_EQ(json_get_u64("{\"n\": 1.5}", "n", &n), -EINVAL);
+	CHECK_EQ(json_get_u64("{\"n\": -1}", "n", &n), -EINVAL);
+	CHECK_EQ(json_get_u64("{\"n\": 18446744073709551616}", "n", &n), -EINVAL);
+}
+
+/* Every cut and every changed byte of a line: an answer, but no access outside of it. */
+static void test_json_hostile(void)
+{
+	static const char line[] = "{\"execute\": \"quit\", \"x\": [{\"\\u0031\": [null, -1e3]}, \"\\\"\"]}";
+	char deep[200], s[16];
+
+	for (size_t len = 0; len < sizeof(line) - 1; len++) {
+		char *cut = strndup(line, len);
+
+		CHECK(json_get_string(cut, "y", s, sizeof(s)) < 0);
+		for (int c = 1; c < 256 && len; c++) {
+			cut[len - 1] = (char)c;
+			json_get_string(cut, "y", s, sizeof(s));
+		}
+		free(cut);
+	}
+	memset(deep, '[', sizeof(deep));
+	memcpy(deep, "{\"a\":", 5);
+	deep[sizeof(deep) - 1] = '\0';
+	CHECK_EQ(json_get_string(deep, "b", s, sizeof(s)), -EINVAL);
+}
+
+/* ---- Names of running guests ---- */
+
+static void test_runtime(void)
+{
+	char dir[] = "/tmp/hvm-test-XXXXXX", path[HVM_RUNTIME_PATH_MAX], sub[64];
+	int fd, lock;
+
+	CHECK(mkdtemp(dir));
+	setenv("XDG_RUNTIME_DIR", dir, 1);
+	CHECK_EQ(hvm_runtime_open(false, path, &err), -ENOENT);
+	fd = hvm_runtime_open(true, path, &err);
+	CHECK(fd >= 0);
+	lock = hvm_runtime_lock(fd, "g", &err);
+	CHECK(lock >= 0);
+	CHECK_EQ(hvm_runtime_lock(fd, "g", &err), -EEXIST);
+	CHECK(strstr(err.msg, "g is running"));
+	CHECK(hvm_runtime_alive(fd, "g"));
+	/* Killed: the lock is gone, the file is not. */
+	close(lock);
+	CHECK_EQ(faccessat(fd, "g.lock", F_OK, 0), 0);
+	CHECK(!hvm_runtime_alive(fd, "g"));
+	CHECK(faccessat(fd, "g.lock", F_OK, 0));
+	lock = hvm_runtime_lock(fd, "g", &err);
+	CHECK(lock >= 0);
+	hvm_runtime_unlock(fd, "g", lock);
+	CHECK(faccessat(fd, "g.lock", F_OK, 0));
+	close(fd);
+	/* A directory that others can write to is not ours to trust. */
+	CHECK_EQ(chmod(path, 0777), 0);
+	CHECK_EQ(hvm_runtime_open(true, path, &err), -EPERM);
+	snprintf(sub, sizeof(sub), "%s/hvm", dir);
+	CHECK_EQ(rmdir(sub), 0);
+	CHECK_EQ(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	TEST_RUN(test_mem);
+	TEST_RUN(test_cpus);
+	TEST_RUN(test_disk);
+	TEST_RUN(test_chardev);
+	TEST_RUN(test_names);
+	TEST_RUN(test_run_defaults);
+	TEST_RUN(test_run_all);
+	TEST_RUN(test_run_console);
+	TEST_RUN(test_run_bad);
+	TEST_RUN(test_run_too_many_disks);
+	TEST_RUN(test_commands);
+	TEST_RUN(test_json_write);
+	TEST_RUN(test_json_read);
+	TEST_RUN(test_json_hostile);
+	TEST_RUN(test_runtime);
+	return TEST_EXIT();
+}
