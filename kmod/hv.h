@@ -64,7 +64,7 @@ enum hv_segreg { HV_ES, HV_CS, HV_SS, HV_DS, HV_FS, HV_GS, HV_LDTR, HV_TR, HV_NR
 #define HV_REGS_SEG	BIT(1)	/* seg[], gdt, idt */
 #define HV_REGS_CR	BIT(2)	/* cr0, cr2, cr3, cr4, efer (guest-visible values) */
 #define HV_REGS_DR	BIT(3)	/* dr6, dr7 (db[] are kept by x86/debug.c) */
-#define HV_REGS_CODE	BIT(4)	/* seg[HV_CS], seg[HV_SS]: enough for mode and privilege; read only */
+#define HV_REGS_CODE	BIT(4)	/* seg[HV_CS], seg[HV_SS], to read mode and privilege */
 #define HV_REGS_ALL	(HV_REGS_GPR | HV_REGS_SEG | HV_REGS_CR | HV_REGS_DR | HV_REGS_CODE)
 
 struct hv_regs {
@@ -345,7 +345,7 @@ struct hv_vm {
 	struct hv_irq_routing __rcu *routing;
 	struct list_head irqfds;	/* under irqfds_lock */
 	spinlock_t irqfds_lock;
-	struct hv_iobus __rcu *buses[2];	/* HV_BUS_*; replaced under slots_lock, read under srcu */
+	struct hv_iobus __rcu *buses[2];	/* HV_BUS_*: slots_lock to replace, srcu to read */
 	struct list_head ioeventfds;		/* under slots_lock */
 	struct list_head coalesced_zones;	/* under slots_lock */
 	spinlock_t ring_lock;
@@ -448,6 +448,7 @@ struct hv_x86_ops {
 /* All VMs there are. */
 void hv_vms_add(struct hv_vm *vm);
 void hv_vms_del(struct hv_vm *vm);
+void hv_vms_each(void (*fn)(struct hv_vm *vm));	/* none comes or goes meanwhile */
 
 /* ---- vm.c ---------------------------------------------------------------------------------- */
 

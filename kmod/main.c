@@ -3,8 +3,8 @@
  * hv.ko: loading, owning the CPUs' virtualization hardware, /dev/hv.
  *
  * Ownership: only one module may use SVM or VMX. hv takes KVM's own slot in the CPU hotplug states
- * (so whoever is second gets -EBUSY, without a race) and then looks at each CPU: one that is already
- * enabled belongs to somebody else.
+ * (so whoever is second gets -EBUSY, without a race) and then looks at each CPU: one that is
+ * already enabled belongs to somebody else.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -127,6 +127,16 @@ void hv_vms_del(struct hv_vm *vm)
 	list_del(&vm->list);
 	if (list_empty(&hv_vms))
 		hv_emergency_unregister(hv_emergency);
+	mutex_unlock(&hv_lock);
+}
+
+void hv_vms_each(void (*fn)(struct hv_vm *vm))
+{
+	struct hv_vm *vm;
+
+	mutex_lock(&hv_lock);
+	list_for_each_entry(vm, &hv_vms, list)
+		fn(vm);
 	mutex_unlock(&hv_lock);
 }
 

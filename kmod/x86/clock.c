@@ -2,14 +2,14 @@
 /*
  * Time: the guest's TSC (host TSC plus an offset) and kvm-clock.
  *
- * kvm-clock of a VM is one line through one pair (host TSC, ns), taken when the VM is made or its clock
- * is set. As long as the host keeps its own time by the TSC, the pair stays: all vCPUs' pages and
- * KVM_GET_CLOCK are computed from it, so that no two of them ever disagree and time cannot step
+ * kvm-clock of a VM is one line through one pair (host TSC, ns), taken when the VM is made or its
+ * clock is set. As long as the host keeps its own time by the TSC, the pair stays: all vCPUs' pages
+ * and KVM_GET_CLOCK are computed from it, so that no two of them ever disagree and time cannot step
  * back. Both the pair's slope and the host's CLOCK_MONOTONIC_RAW are the same tsc_khz.
  *
- * On a host whose clocksource is something else, the pair is taken anew (from CLOCK_BOOTTIME) whenever
- * a page is written: when a vCPU changes its host CPU and every HV_CLOCK_REFRESH_NS. Guests are not
- * told that the TSC is stable; they then keep time monotonic themselves.
+ * On a host whose clocksource is something else, the pair is taken anew (from CLOCK_BOOTTIME)
+ * whenever a page is written: when a vCPU changes its host CPU and every HV_CLOCK_REFRESH_NS.
+ * Guests are not told that the TSC is stable; they then keep time monotonic themselves.
  *
  * Locks: vm->clock_lock (innermost) protects the pair and the TSC bookkeeping.
  */
@@ -292,8 +292,8 @@ void hv_tsc_set_offset(struct hv_vcpu *vcpu, u64 offset)
 
 /*
  * Which offset a TSC written by user space gets. vCPUs' TSCs are written one after the other, at
- * creation, by reset code and by migration: values that would be less than a second apart if they were
- * written at once are meant to be the same clock, and 0 is always meant as "now begins".
+ * creation, by reset code and by migration: values that would be less than a second apart if they
+ * were written at once are meant to be the same clock, and 0 is always meant as "now begins".
  */
 static u64 hv_tsc_sync(struct hv_vcpu *vcpu, u64 value, bool user)
 {
@@ -386,12 +386,7 @@ void hv_clock_vcpu_init(struct hv_vcpu *vcpu)
 /* Guests must hear at once that a page they took for stable is not. */
 static void hv_gtod_work_fn(struct work_struct *work)
 {
-	struct hv_vm *vm;
-
-	mutex_lock(&hv_lock);
-	list_for_each_entry(vm, &hv_vms, list)
-		hv_clock_request_all(vm);
-	mutex_unlock(&hv_lock);
+	hv_vms_each(hv_clock_request_all);
 }
 
 static DECLARE_WORK(hv_gtod_work, hv_gtod_work_fn);

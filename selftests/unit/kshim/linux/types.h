@@ -3,8 +3,9 @@
  * Just enough of the kernel's headers to compile kernel-independent module code as a user program.
  *
  * A unit test puts `-Iselftests/unit/kshim -Ikmod` into its NAME_CFLAGS; a source file of the
- * module then includes <linux/types.h> and friends as usual and gets these files. The real UAPI header of
- * the same name is still reached (include_next), so <linux/kvm.h> and the C library keep working.
+ * module then includes <linux/types.h> and friends as usual and gets these files. The real UAPI
+ * header of the same name is still reached (include_next), so <linux/kvm.h> and the C library keep
+ * working.
  *
  * Extend it freely: one small header per kernel header, static inline functions only, the kernel's
  * names and meaning. Code that needs more than that (locks, allocation, RCU) does not belong in a
