@@ -4,8 +4,8 @@
  *
  * An access to a device that only user space has leaves KVM_RUN. Reads are recorded in vcpu->mmio;
  * when user space has answered, the instruction runs again from its start and finds them there (the
- * kernel's own devices are recorded too: their registers may change by reading). Writes come last in
- * an instruction: it retires, and they are handed to user space one by one.
+ * kernel's own devices are recorded too: their registers may change by reading). Writes come last
+ * in an instruction: it retires, and they are handed to user space one by one.
  */
 #include <linux/mm.h>
 #include <linux/uaccess.h>
@@ -42,7 +42,9 @@ static u8 hv_emul_cpl(struct hv_vcpu *vcpu)
 	return vcpu->regs.seg[HV_SS].dpl;
 }
 
-/* Read code at a linear address, up to the page's end at most: 0 and *got, HV_WALK_FAULT, -errno. */
+/*
+ * Read code at a linear address, up to the page's end at most: 0 and *got, HV_WALK_FAULT, -errno.
+ */
 static int hv_fetch(struct hv_vcpu *vcpu, u64 la, u8 *buf, unsigned int len, bool may_sleep,
 		    unsigned int *got, u32 *error)
 {
@@ -207,8 +209,8 @@ static struct hv_emul_run *to_run(struct hv_emul *e)
 }
 
 /*
- * The exit told where its access went. An instruction with one memory operand means that one, if the
- * place in the page agrees; the CPU has checked the rights before it exited.
+ * The exit told where its access went. An instruction with one memory operand means that one, if
+ * the place in the page agrees; the CPU has checked the rights before it exited.
  */
 static bool hv_emul_known_gpa(const struct hv_emul_run *run, u64 la, u64 *gpa)
 {
@@ -388,6 +390,15 @@ static int hv_emul_probe(struct hv_emul *e, u64 la, unsigned int len, unsigned i
 	return r;
 }
 
+static bool hv_emul_batch(struct hv_emul *e, u64 la, bool write)
+{
+	u64 gpa;
+
+	/* A fault here comes again, with the first element. */
+	return !hv_emul_translate(e, la, write ? HV_WALK_WRITE : 0, &gpa) &&
+	       hv_is_ram(to_run(e)->vcpu, gpa, write);
+}
+
 /* INS and OUTS: the data is in vcpu->pio_data already (it is the emulator's buffer). */
 static int hv_emul_pio(struct hv_emul *e, bool in, u16 port, unsigned int size, unsigned int count,
 		       void *buf)
@@ -449,6 +460,7 @@ static const struct hv_emul_ops hv_emul_ops = {
 	.cmpxchg = hv_emul_cmpxchg,
 	.probe = hv_emul_probe,
 	.pio = hv_emul_pio,
+	.batch = hv_emul_batch,
 	.fpu_read = hv_emul_fpu_read,
 	.fpu_write = hv_emul_fpu_write,
 };
@@ -645,7 +657,7 @@ static int hv_complete_pio(struct hv_vcpu *vcpu)
 		return hv_emul_again(vcpu);
 	}
 	if (vcpu->regs.rip != pio->rip)
-		return HV_NEXT_RESUME;		/* user space set the registers: not ours any more */
+		return HV_NEXT_RESUME;	/* user space set the registers: not ours any more */
 	if (pio->in) {
 		memcpy(&value, vcpu->pio_data, pio->size);
 		if (pio->size == 4)

@@ -157,7 +157,9 @@ static void hv_inject_exception(struct hv_vcpu *vcpu)
 	hv_call(inject)(vcpu);
 }
 
-/* Does this vCPU take interrupts from user space's controller: everything, or an 8259 of its own? */
+/*
+ * Does this vCPU take interrupts from user space's controller: everything, or an 8259 of its own?
+ */
 static bool hv_user_irq_wired(const struct hv_vcpu *vcpu)
 {
 	return !vcpu->vm->pic && (!vcpu->lapic || hv_lapic_takes_pic(vcpu->lapic));

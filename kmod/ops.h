@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* How common code calls the vendor: hv_ops for cold paths, hv_call() (a static call) for hot ones. */
+/*
+ * How common code calls the vendor: hv_ops for cold paths, hv_call() (a static call) for hot ones.
+ */
 #ifndef HV_OPS_H
 #define HV_OPS_H
 

@@ -240,7 +240,9 @@ static int hv_vcpu_block(struct hv_vcpu *vcpu)
 		prepare_to_rcuwait(&vcpu->wait);
 		for (;;) {
 			set_current_state(TASK_INTERRUPTIBLE);
-			/* Reads what a waker wrote before it woke us; set_current_state orders it. */
+			/*
+			 * Reads what a waker wrote before it woke us; set_current_state orders it.
+			 */
 			if (hv_vcpu_runnable(vcpu) || signal_pending(current))
 				break;
 			schedule();

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Counters of a VM and of a vCPU: the one list that the structures and the stats descriptor share. */
+/*
+ * Counters of a VM and of a vCPU: the one list that the structures and the stats descriptor share.
+ */
 #ifndef HV_STATS_H
 #define HV_STATS_H
 

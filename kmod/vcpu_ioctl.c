@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The ioctls of a vCPU descriptor. Each one copies its argument in once, works on the vCPU with its
- * mutex held and its state on this CPU (hv_vcpu_load), and copies the answer out of a zeroed buffer.
+ * mutex held and its state on this CPU (hv_vcpu_load), and copies the answer out of a zeroed
+ * buffer.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>

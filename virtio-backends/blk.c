@@ -315,7 +315,8 @@ int virtio_blk_create(const struct virtio_blk_config *cfg, struct virtio_dev **d
 	if (cfg->serial)
 		memcpy(blk->serial, cfg->serial, strnlen(cfg->serial, VIRTIO_BLK_ID_LEN));
 	blk_fill_config(blk, queues, size);
-	ret = virtio_dev_init(&blk->dev, &blk_ops, id, blk_features(blk, queues), queues, size, err);
+	ret = virtio_dev_init(&blk->dev, &blk_ops, id, blk_features(blk, queues), queues, size,
+			      err);
 	if (ret) {
 		free(blk);
 		return ret;

@@ -19,7 +19,7 @@ struct blk_io {
 	uint32_t type;
 	uint16_t head;
 	uint8_t *status;		/* in guest memory */
-	uint32_t written;		/* into the guest's buffers, status included, if it succeeds */
+	uint32_t written;		/* into the guest's buffers with the status, on success */
 
 	struct iovec *iov;		/* data, without header and status */
 	unsigned int iov_cap;
@@ -33,7 +33,8 @@ struct blk_io {
 static void blk_count(struct blk_vq *q, enum blk_stat s, uint64_t n)
 {
 	/* One writer: no need of an atomic addition. */
-	atomic_store_explicit(&q->stat[s], atomic_load_explicit(&q->stat[s], memory_order_relaxed) + n,
+	atomic_store_explicit(&q->stat[s],
+			      atomic_load_explicit(&q->stat[s], memory_order_relaxed) + n,
 			      memory_order_relaxed);
 }
 
@@ -267,7 +268,8 @@ static uint8_t blk_check_segments(const struct blk_io *io)
 	const struct virtio_blk *blk = io->q->blk;
 	bool zero = io->type == VIRTIO_BLK_T_WRITE_ZEROES;
 	uint32_t known = zero ? VIRTIO_BLK_SEGMENT_UNMAP : 0;
-	uint32_t max = zero ? blk->config.max_write_zeroes_sectors : blk->config.max_discard_sectors;
+	uint32_t max = zero ? blk->config.max_write_zeroes_sectors :
+			      blk->config.max_discard_sectors;
 
 	for (unsigned int i = 0; i < io->segments; i++) {
 		const struct blk_segment *s = &io->seg[i];

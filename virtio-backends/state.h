@@ -19,7 +19,7 @@
  *
  *	hv_state_open(r, "virtio-blk", 1, err)	-> version found (1..max) or -errno
  *	x = hv_state_get_u64(r);
- *	hv_state_close(r, err)			-> 0, or -EBADMSG if the section was too short or long
+ *	hv_state_close(r, err)			-> 0, or -EBADMSG: section too short or long
  */
 #define HV_STATE_NAME_LEN 32
 

@@ -211,7 +211,9 @@ static void vcpu_handle_exit(struct hvm_vcpu *vcpu)
 		vcpu_exit_system_event(vcpu);
 		break;
 	case KVM_EXIT_SHUTDOWN:
-		vcpu_fail(vcpu, HVM_EVENT_CRASH, "triple fault");
+		/* The processor has forgotten where it was. */
+		hvm_vm_notify(vcpu->vm, HVM_EVENT_CRASH, "the guest crashed: triple fault on vCPU %u",
+			      vcpu->id);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:
 		vcpu_exit_internal_error(vcpu);

@@ -20,7 +20,6 @@ struct hv_iorange {
 
 struct hv_iobus {
 	struct rcu_head rcu;
-	struct srcu_struct *srcu;
 	u32 nr;
 	u32 max_len;		/* of all ranges: how far back an access may find its range */
 	struct hv_iorange range[];	/* sorted by addr */

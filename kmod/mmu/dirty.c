@@ -59,7 +59,9 @@ bool hv_mmu_rearm_dirty(struct hv_vm *vm, const struct hv_memslot *slot, hv_gfn_
 	it.end = min(gfn + __fls(mask) + 1, slot->base_gfn + slot->npages);
 	spin_lock(&vm->mmu.lock);
 	while (hv_leaf_next(&it)) {
-		/* A large leaf of a logging slot is read-only already, but for one not split yet. */
+		/*
+		 * A large leaf of a logging slot is read-only already, but for one not split yet.
+		 */
 		if (it.level == 1 && !(mask & BIT_ULL(it.gfn - gfn)))
 			continue;
 		flush |= !!(hv_tdp_clear(it.entry, write) & write);

@@ -158,7 +158,9 @@ static int hv_map_level(const struct hv_memslot *slot, const struct hv_map *map,
 	return level;
 }
 
-/* The guest will use the page, and may change it, without the process's own page table saying so. */
+/*
+ * The guest will use the page, and may change it, without the process's own page table saying so.
+ */
 static void hv_page_release(struct page *page, const struct hv_map *map)
 {
 	if (map->writable && !PageReserved(page) && !PageDirty(page))
@@ -219,7 +221,10 @@ int hv_mmu_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 	if (ret == HV_LOOKUP_AGAIN)
 		return HV_FAULT_FIXED;
 	if (ret == -EHWPOISON) {
-		/* As if the process had touched the page: its handler decides what the guest is told. */
+		/*
+		 * As if the process had touched the page: its handler decides what the guest is
+		 * told.
+		 */
 		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)map.hva, PAGE_SHIFT, current);
 		return HV_FAULT_FIXED;
 	}

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The second-level tables follow the process's memory: mmu_notifier callbacks, set-up, tear-down. */
+/*
+ * The second-level tables follow the process's memory: mmu_notifier callbacks, set-up, tear-down.
+ */
 
 #include <linux/mmu_notifier.h>
 #include <linux/srcu.h>

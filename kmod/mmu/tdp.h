@@ -25,11 +25,11 @@
  * Either the installer sees all of what was published, or the remover sees mmu_busy set: the two
  * smp_mb() forbid that each reads the other's old value, for count as well as for each bound of a
  * range. In the second case the remover waits, and detaches what the installer put in. In the first
- * case the installer keeps out of the published ranges. If the whole invalidation fell between A and
- * the gate, then count (if it is seen back at 0) was written after seq, so seq is seen changed.
+ * case the installer keeps out of the published ranges. If the whole invalidation fell between A
+ * and the gate, then count (if it is seen back at 0) was written after seq, so seq is seen changed.
  * Hence no translation of a page looked up before an invalidation survives it, and nobody walks a
- * detached table: those in the gate before were waited for, those after keep out of its frames. Only
- * the CPUs still may, and they are flushed before it is freed.
+ * detached table: those in the gate before were waited for, those after keep out of its frames.
+ * Only the CPUs still may, and they are flushed before it is freed.
  *
  * Ranges are published both as user addresses and as frames. The addresses cover a slot that was
  * made after the notifier looked at the slots: an installer that uses it must see them, since the
@@ -43,9 +43,9 @@
  * from the TLBs, too. mmu->lock nests inside page-table locks of the host (aging); nothing is taken
  * inside it. Interrupts stay on, as the flush waits for other CPUs. Nothing sleeps.
  *
- * Those who only clear bits (write protection, accessed bits) do not publish: their compare-and-swap
- * loops are atomic against the installers' and no page changes owner. What they rely on is stated
- * at each (dirty.c).
+ * Those who only clear bits (write protection, accessed bits) do not publish: their
+ * compare-and-swap loops are atomic against the installers' and no page changes owner. What they
+ * rely on is stated at each (dirty.c).
  */
 #ifndef HV_MMU_TDP_H
 #define HV_MMU_TDP_H

@@ -164,7 +164,9 @@ static void svm_cpu_disable(void)
 	rdmsrl(MSR_EFER, efer);
 	if (!(efer & EFER_SVME))
 		return;
-	/* In an emergency the CPU may have been on its way into a guest: let NMI and INIT through. */
+	/*
+	 * In an emergency the CPU may have been on its way into a guest: let NMI and INIT through.
+	 */
 	svm_stgi();
 	wrmsrl(SVM_MSR_VM_HSAVE_PA, 0);
 	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
@@ -562,8 +564,9 @@ static void svm_event_window(struct hv_vcpu *vcpu, enum hv_event_kind kind)
 	case HV_EVENT_IRQ:
 		/*
 		 * A virtual interrupt of the highest priority: the CPU would take it as soon as the
-		 * guest can take one, and exits instead. While it is up the guest's writes of CR8 exit,
-		 * too: QEMU's TCG aborts when a guest writes CR8 under a pending virtual interrupt.
+		 * guest can take one, and exits instead. While it is up the guest's writes of CR8
+		 * exit, too: QEMU's TCG aborts when a guest writes CR8 under a pending virtual
+		 * interrupt.
 		 */
 		vmcb->intercept_cr |= SVM_CR_WRITE(8);
 		vmcb->int_ctl |= SVM_V_IRQ | SVM_V_IGN_TPR | SVM_V_INTR_PRIO_MASK;

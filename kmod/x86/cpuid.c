@@ -88,8 +88,8 @@ const struct kvm_cpuid_entry2 *hv_cpuid_find(const struct hv_cpuid *cpuid, u32 f
 }
 
 /*
- * What a leaf that the table lacks reads as (SDM vol. 2A, CPUID): zero inside of its range and on AMD;
- * beyond the range's maximum the highest basic leaf.
+ * What a leaf that the table lacks reads as (SDM vol. 2A, CPUID): zero inside of its range and on
+ * AMD; beyond the range's maximum the highest basic leaf.
  */
 static const struct kvm_cpuid_entry2 *hv_cpuid_beyond(const struct hv_cpuid *cpuid, u32 function,
 						      u32 index)
@@ -119,7 +119,9 @@ void hv_cpuid_query(struct hv_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx
 	if (unlikely(!e)) {
 		*eax = *ebx = *ecx = *edx = 0;
 		if (function == 0xb || function == 0x1f) {
-			/* Past the last level of topology: the sub-leaf and the x2APIC id remain. */
+			/*
+			 * Past the last level of topology: the sub-leaf and the x2APIC id remain.
+			 */
 			e = hv_cpuid_find(cpuid, function, 1);
 			if (e) {
 				*ecx = index & 0xff;

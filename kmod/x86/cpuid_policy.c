@@ -2,10 +2,10 @@
 /*
  * KVM_GET_SUPPORTED_CPUID: what of the host's CPUID guests can have.
  *
- * A feature word is the host's, cut down to what hv_words lists, plus bits that hv provides whatever
- * the host has. Of the other leaves those are passed on that describe the CPU and not the machine
- * (caches, names, address widths); all else reads as zero. Not offered: nested virtualization, a PMU,
- * AMX, shadow stacks, resource control, power management, SGX, SEV.
+ * A feature word is the host's, cut down to what hv_words lists, plus bits that hv provides
+ * whatever the host has. Of the other leaves those are passed on that describe the CPU and not the
+ * machine (caches, names, address widths); all else reads as zero. Not offered: nested
+ * virtualization, a PMU, AMX, shadow stacks, resource control, power management, SGX, SEV.
  *
  * Manuals: SDM vol. 2A, CPUID; APM vol. 3, appendix E.
  */
@@ -232,7 +232,7 @@ static void hv_emit_xstate(struct hv_policy *p)
 			continue;
 		l = (struct hv_cpuid_leaf) { .function = 0xd, .index = i, .has_index = true };
 		host->read(0xd, i, l.reg);
-		l.reg[HV_CPUID_ECX] &= B(1);	/* aligned in the compacted format; user component */
+		l.reg[HV_CPUID_ECX] &= B(1);	/* a user component; its alignment */
 		l.reg[HV_CPUID_EDX] = 0;
 		hv_emit(p, &l);
 	}

@@ -129,6 +129,8 @@ struct hv_emul_ops {
 	int (*probe)(struct hv_emul *e, u64 la, unsigned int len, unsigned int access);
 	int (*pio)(struct hv_emul *e, bool in, u16 port, unsigned int size, unsigned int count,
 		   void *buf);
+	/* May INS and OUTS move several elements at once here? Not where a device would see it. */
+	bool (*batch)(struct hv_emul *e, u64 la, bool write);
 	int (*fpu_read)(struct hv_emul *e, unsigned int reg, void *buf, unsigned int len);
 	int (*fpu_write)(struct hv_emul *e, unsigned int reg, const void *buf, unsigned int len,
 			 bool zero);

@@ -233,7 +233,8 @@ static int batch_linear(struct hv_emul *e, bool in, unsigned int size, unsigned 
 	if (ret)
 		return ret;
 	*n = batch_size(e, reg, *la, size);
-	if (*n > 1 && emul_linear(e, seg, off, *n * size, in, &whole))
+	if (*n > 1 && (emul_linear(e, seg, off, *n * size, in, &whole) ||
+		       (e->ops->batch && !e->ops->batch(e, *la, in))))
 		*n = 1;
 	return HV_EMUL_OK;
 }

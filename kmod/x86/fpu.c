@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's extended registers: a standard-format XSAVE area per vCPU, loaded once per inner loop.
+ * The guest's extended registers: a standard-format XSAVE area per vCPU, loaded once per inner
+ * loop.
  *
- * The kernel's own interface for this (fpu_*_kvm*) is closed to other modules in newer kernels, so hv
- * does the work of a kernel FPU section that also replaces XCR0, XSS, PKRU and TSC_AUX:
+ * The kernel's own interface for this (fpu_*_kvm*) is closed to other modules in newer kernels, so
+ * hv does the work of a kernel FPU section that also replaces XCR0, XSS, PKRU and TSC_AUX:
  * kernel_fpu_begin_mask() saves the user registers of the thread and kernel_fpu_end() has them
  * loaded again before it returns to user space. Host interrupts meanwhile find the FPU in use and
  * fall back, as in any other section.
  *
- * Guest PKRU stays in place between two entries of one inner loop. A guest that denies key 0 to itself
- * makes hv's non-sleeping accesses to its memory fail, which only sends them the slow way, outside the
- * inner loop and with the host's PKRU.
+ * Guest PKRU stays in place between two entries of one inner loop. A guest that denies key 0 to
+ * itself makes hv's non-sleeping accesses to its memory fail, which only sends them the slow way,
+ * outside the inner loop and with the host's PKRU.
  */
 #include <linux/cpufeature.h>
 #include <linux/mm.h>
@@ -213,7 +214,9 @@ static void hv_fpu_load_xsave(struct hv_vcpu *vcpu)
 		hv_xsetbv(0, f->xcr0);
 }
 
-/* Nobody but the scheduler of this CPU's user threads needs TSC_AUX: swap it only where it differs. */
+/*
+ * Nobody but the scheduler of this CPU's user threads needs TSC_AUX: swap it only where it differs.
+ */
 static void hv_tsc_aux_load(struct hv_vcpu *vcpu)
 {
 	struct hv_fpu *f = &vcpu->fpu;

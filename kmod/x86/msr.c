@@ -65,8 +65,8 @@ static bool hv_has_xss(const struct hv_vcpu *vcpu)
 /* ---- registers that always read the same --------------------------------------------------- */
 
 /*
- * What firmware and operating systems read or write without need. Writes are dropped where @writable
- * says so: the value is as good as any other.
+ * What firmware and operating systems read or write without need. Writes are dropped where
+ * @writable says so: the value is as good as any other.
  */
 static const struct hv_msr_constant {
 	u32 first, last;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The guest's machine-check registers (SDM vol. 3, 15.3). Only user space reports errors in them. */
+/*
+ * The guest's machine-check registers (SDM vol. 3, 15.3). Only user space reports errors in them.
+ */
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <asm/msr-index.h>

@@ -10,7 +10,8 @@
 #include "x86.h"
 
 /*
- * KVM_HC_SEND_IPI: one interrupt to up to 128 vCPUs, @low and @high being a bit map of APIC ids from
+ * KVM_HC_SEND_IPI: one interrupt to up to 128 vCPUs, @low and @high being a bit map of APIC ids
+ * from
  * @first on. Returns how many took it.
  */
 static u64 hv_hc_send_ipi(struct hv_vcpu *vcpu, u64 low, u64 high, u32 first, u32 icr, bool mode64)

@@ -42,10 +42,16 @@ struct hv_cpuid {
 	struct kvm_cpuid_entry2 entry[];
 };
 
-/* KVM_GET_SUPPORTED_CPUID / KVM_GET_EMULATED_CPUID: fills at most @nr, returns the number or -E2BIG. */
+/*
+ * KVM_GET_SUPPORTED_CPUID / KVM_GET_EMULATED_CPUID: fills at most @nr, returns the number or
+ * -E2BIG.
+ */
 int hv_cpuid_supported(struct kvm_cpuid_entry2 *entries, u32 nr);
 int hv_cpuid_emulated(struct kvm_cpuid_entry2 *entries, u32 nr);
-/* KVM_SET_CPUID2: validates, replaces vcpu->cpuid, updates CR4/XCR0-dependent bits and ops->update(). */
+/*
+ * KVM_SET_CPUID2: validates, replaces vcpu->cpuid, updates CR4/XCR0-dependent bits and
+ * ops->update().
+ */
 int hv_cpuid_set(struct hv_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, u32 nr);
 int hv_cpuid_init(struct hv_vcpu *vcpu);	/* empty table at creation */
 const struct kvm_cpuid_entry2 *hv_cpuid_find(const struct hv_cpuid *cpuid, u32 function, u32 index);
@@ -163,7 +169,8 @@ u64 hv_debug_dr7(const struct hv_vcpu *vcpu);
 void hv_regs_get(struct hv_vcpu *vcpu, struct kvm_regs *regs);
 void hv_regs_set(struct hv_vcpu *vcpu, const struct kvm_regs *regs);
 void hv_sregs_get(struct hv_vcpu *vcpu, struct kvm_sregs *sregs);
-int hv_sregs_set(struct hv_vcpu *vcpu, const struct kvm_sregs *sregs);	/* -EINVAL: impossible state */
+/* -EINVAL: a state that cannot be */
+int hv_sregs_set(struct hv_vcpu *vcpu, const struct kvm_sregs *sregs);
 void hv_events_get(struct hv_vcpu *vcpu, struct kvm_vcpu_events *events);
 int hv_events_set(struct hv_vcpu *vcpu, const struct kvm_vcpu_events *events);
 void hv_debugregs_get(struct hv_vcpu *vcpu, struct kvm_debugregs *dbg);

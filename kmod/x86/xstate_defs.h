@@ -19,8 +19,8 @@
 #define HV_XCR0_PKRU		BIT_ULL(9)
 
 /*
- * What hv can switch: all of them have fixed places in the standard format. Not AMX, which would need
- * IA32_XFD, nor MPX, which would need IA32_BNDCFGS and which AMD never had.
+ * What hv can switch: all of them have fixed places in the standard format. Not AMX, which would
+ * need IA32_XFD, nor MPX, which would need IA32_BNDCFGS and which AMD never had.
  */
 #define HV_XCR0_KNOWN	(HV_XCR0_X87 | HV_XCR0_SSE | HV_XCR0_AVX | HV_XCR0_AVX512 | HV_XCR0_PKRU)
 #define HV_XCR0_COMPONENTS	10	/* numbers 0 to 9 */

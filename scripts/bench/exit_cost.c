@@ -4,8 +4,8 @@
  *
  * On an emulated host whose clock counts instructions (lab --deterministic) that is the number of
  * instructions the host executes per round trip; on real hardware it is TSC cycles. Each row runs a
- * loop of ROUNDS exits in the guest, takes the smallest of several runs, and subtracts the same loop
- * without the exit.
+ * loop of ROUNDS exits in the guest, takes the smallest of several runs, and subtracts the same
+ * loop without the exit.
  *
  * usage: exit_cost DEVICE		prints "NAME<TAB>TICKS" lines; exit status 1 if a row failed
  */
@@ -162,10 +162,22 @@ static int set_cpuid(struct machine *m)
 static int set_long_mode(struct machine *m)
 {
 	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1,
+		.limit = 0xffffffff,
+		.selector = 8,
+		.type = 11,
+		.present = 1,
+		.s = 1,
+		.l = 1,
+		.g = 1,
 	};
 	struct kvm_segment data = {
-		.limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1,
+		.limit = 0xffffffff,
+		.selector = 16,
+		.type = 3,
+		.present = 1,
+		.s = 1,
+		.db = 1,
+		.g = 1,
 	};
 	struct kvm_sregs s;
 
@@ -257,7 +269,7 @@ static int enable_x2apic(struct machine *m)
 		struct kvm_msr_entry entry[2];
 	} msrs = {
 		.head.nmsrs = 2,
-		.entry = { { .index = 0x1b, .data = 0xfee00d00 }, { .index = 0x80f, .data = 0x1ff } },
+		.entry = {{.index = 0x1b, .data = 0xfee00d00}, {.index = 0x80f, .data = 0x1ff}},
 	};
 
 	return ioctl(m->vcpu, KVM_SET_MSRS, &msrs) == 2 ? 0 : fail("x2APIC");

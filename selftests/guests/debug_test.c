@@ -277,7 +277,9 @@ static void test_dr_data(void)
 	gt_destroy(&g);
 }
 
-/* DR7.GD: accesses of the debug registers trap, before they happen, and the handler may use them. */
+/*
+ * DR7.GD: accesses of the debug registers trap, before they happen, and the handler may use them.
+ */
 UT_GUEST static void guest_gd(void *args)
 {
 	SET_DR(0, 0x77);

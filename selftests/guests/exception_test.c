@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Exceptions in 64-bit mode: each that the CPU raises, its error code, and what it leaves behind. */
+/*
+ * Exceptions in 64-bit mode: each that the CPU raises, its error code, and what it leaves behind.
+ */
 #include <setjmp.h>
 #include <signal.h>
 

@@ -7,7 +7,9 @@ _Static_assert(GT_TRAPS == 0x37000, "gt_try() and the handlers have it as a lite
 
 /* ---- handlers in the guest ----------------------------------------------------------------- */
 
-/* 256 entries of 16 bytes, each of which pushes an error code if the CPU does not, and its vector. */
+/*
+ * 256 entries of 16 bytes, each of which pushes an error code if the CPU does not, and its vector.
+ */
 extern const uint8_t gt_stubs[];
 __asm__(".pushsection ut_guest, \"ax\"\n"
 	".balign 16\n"

@@ -85,7 +85,10 @@ void gt_expect_(struct gt *g, const char *file, int line, unsigned int n, const 
 		const uint32_t want_[] = { __VA_ARGS__ };				\
 		gt_expect_(g, __FILE__, __LINE__, ARRAY_SIZE(want_), want_);		\
 	} while (0)
-/* Report @i may be @quirk instead of @right, on CPUs (emulated ones above all) that have this wrong. */
+/*
+ * Report @i may be @quirk instead of @right, on CPUs (emulated ones above all) that have this
+ * wrong.
+ */
 void gt_quirk(struct gt *g, unsigned int i, uint32_t quirk, uint32_t right);
 /* The log is this: "r4@10=1234 w1@20=ff in2@1000=… out4@1000=…", numbers in hexadecimal. */
 void gt_expect_log_(struct gt *g, const char *file, int line, const char *want);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A vCPU's state: MSRs, floating point, debug registers, control registers, over exits and ioctls. */
+/*
+ * A vCPU's state: MSRs, floating point, debug registers, control registers, over exits and ioctls.
+ */
 #include "ut.h"
 
 #include <sched.h>
@@ -122,7 +124,9 @@ static void test_msr_guest(void)
 
 UT_GUEST static void guest_xmm_swap(void *args)
 {
-	/* Hand out XMM0 and XMM15, then put other values in; the x87 control word and MXCSR, too. */
+	/*
+	 * Hand out XMM0 and XMM15, then put other values in; the x87 control word and MXCSR, too.
+	 */
 	__asm__ volatile("movups %%xmm0, (%0)\n\tmovups %%xmm15, 16(%0)\n\t"
 			 "movups 64(%0), %%xmm0\n\tmovups 80(%0), %%xmm15\n\t"
 			 "fnstcw 32(%0)\n\tstmxcsr 36(%0)\n\tfldcw 96(%0)\n\tldmxcsr 100(%0)"
@@ -209,7 +213,9 @@ struct churn {
 	uint32_t bad;
 };
 
-/* Fill the YMM registers (XMM without AVX), exit in every way, look whether they are still there. */
+/*
+ * Fill the YMM registers (XMM without AVX), exit in every way, look whether they are still there.
+ */
 UT_GUEST static void guest_churn(void *args)
 {
 	struct churn *c = args;

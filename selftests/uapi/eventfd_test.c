@@ -288,7 +288,8 @@ static unsigned int guest_writes(uint64_t addr, uint32_t size, uint32_t value, u
 	uint32_t done;
 
 	ut_start(v, guest_write);
-	*a = (struct access){ .addr = addr, .size = size, .value = value, .count = count, .pio = pio };
+	*a = (struct access){
+		.addr = addr, .size = size, .value = value, .count = count, .pio = pio};
 	while ((r = ut_run(v, &done)) == UT_EXIT) {
 		CHECK_EQ(v->run->exit_reason, pio ? KVM_EXIT_IO : KVM_EXIT_MMIO);
 		exits++;
@@ -394,7 +395,9 @@ static void test_coalesced(void)
 	CHECK_EQ(*(uint32_t *)ring->coalesced_mmio[2].data, 0x12345678);
 	CHECK_EQ(guest_writes(MMIO + 0x100, 4, 1, 1, false), 1);
 	CHECK_EQ(guest_writes(MMIO + 0xfe, 4, 1, 1, false), 1);
-	/* A full ring: the write that finds it so comes to user space. Old KVM miscounts the room. */
+	/*
+	 * A full ring: the write that finds it so comes to user space. Old KVM miscounts the room.
+	 */
 	exits = guest_writes(MMIO, 1, 1, room, false);
 	if (!ig_old_kvm())
 		CHECK_EQ(exits, 3);

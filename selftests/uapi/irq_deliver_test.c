@@ -195,7 +195,8 @@ static void test_pingpong(void)
 		struct pingpong *p = ut_args(&vm.vcpu[i]);
 
 		ig_start(&vm.vcpu[i], guest_pingpong);
-		*p = (struct pingpong){ .rounds = 300, .other = !i, .vector = 0x50 + !i, .first = !i };
+		*p = (struct pingpong){
+			.rounds = 300, .other = !i, .vector = 0x50 + !i, .first = !i};
 		CHECK_EQ(ig_finish(&vm.vcpu[i]), 1);
 	}
 	for (i = 0; i < 2; i++)

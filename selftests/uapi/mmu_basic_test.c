@@ -50,7 +50,8 @@ static uint8_t *mem;
 static void start(int flags)
 {
 	ut_vm_create(&vm, 1);
-	mem = mmap(NULL, SIZE + UT_2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	mem = mmap(NULL, SIZE + UT_2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags,
+	           -1, 0);
 	NEED(mem != MAP_FAILED);
 	mem = (uint8_t *)(((uintptr_t)mem + UT_2M - 1) & ~(UT_2M - 1));
 	NEED(ut_slot(&vm, 1, GPA, SIZE, mem, 0) == 0);
@@ -66,7 +67,8 @@ static struct job *job(uint64_t page, uint64_t count, uint64_t value)
 {
 	struct job *j = ut_args(&vm.vcpu[0]);
 
-	*j = (struct job){ .gpa = GPA + page * UT_PAGE, .count = count, .stride = UT_PAGE, .value = value };
+	*j = (struct job){
+		.gpa = GPA + page * UT_PAGE, .count = count, .stride = UT_PAGE, .value = value};
 	return j;
 }
 
@@ -121,7 +123,9 @@ static void test_read_first(void)
 {
 	struct job *j;
 
-	/* Reads of untouched memory see the zero page, and a write afterwards does not change it. */
+	/*
+	 * Reads of untouched memory see the zero page, and a write afterwards does not change it.
+	 */
 	start(0);
 	madvise(mem, SIZE, MADV_NOHUGEPAGE);
 	j = job(0, 64, 0);
@@ -208,7 +212,8 @@ static void test_truncate(void)
 	CHECK(ftruncate(fd, SIZE) == 0);
 	CHECK_EQ(do_verify(16, 1, 0), 0);
 	do_write(0, NPAGES, 77);
-	CHECK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 40 * UT_PAGE, UT_PAGE) == 0);
+	CHECK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 40 * UT_PAGE, UT_PAGE) ==
+	      0);
 	CHECK_EQ(do_verify(40, 1, 0), 0);
 	CHECK_EQ(do_verify(41, 100, 118), 0);
 	close(fd);

@@ -22,7 +22,8 @@ UT_GUEST static void guest_touch(void *args)
 	uint64_t i, sum = 0;
 
 	for (i = 0; i < job->count; i++) {
-		volatile uint64_t *p = (volatile uint64_t *)(GPA + (job->first + i * job->step) * UT_PAGE);
+		volatile uint64_t *p =
+			(volatile uint64_t *)(GPA + (job->first + i * job->step) * UT_PAGE);
 
 		if (job->read)
 			sum += *p;
@@ -84,7 +85,7 @@ static void touch(uint64_t first, uint64_t count, uint64_t step, bool read)
 {
 	struct job *job = ut_args(&vm.vcpu[0]);
 
-	*job = (struct job){ .first = first, .count = count, .step = step, .value = 1, .read = read };
+	*job = (struct job){.first = first, .count = count, .step = step, .value = 1, .read = read};
 	CHECK_EQ(ut_call(&vm.vcpu[0], guest_touch), 1);
 }
 

@@ -122,7 +122,9 @@ static void test_large(void)
 
 static void test_misaligned(void)
 {
-	/* Frames and addresses out of step: large pages of the host cannot be large for the guest. */
+	/*
+	 * Frames and addresses out of step: large pages of the host cannot be large for the guest.
+	 */
 	start();
 	NEED(ut_slot(&vm, 1, 0, 0, NULL, 0) == 0);
 	NEED(ut_slot(&vm, 1, GPA, SIZE - UT_PAGE, mem + UT_PAGE, 0) == 0);
@@ -139,7 +141,8 @@ static void test_partial(void)
 	start();
 	NEED(ut_slot(&vm, 1, 0, 0, NULL, 0) == 0);
 	NEED(ut_slot(&vm, 1, GPA, UT_2M + 5 * UT_PAGE, mem, 0) == 0);
-	NEED(ut_slot(&vm, 2, GPA + UT_2M + 5 * UT_PAGE, 2 * UT_2M, mem + UT_2M + 5 * UT_PAGE, 0) == 0);
+	NEED(ut_slot(&vm, 2, GPA + UT_2M + 5 * UT_PAGE, 2 * UT_2M, mem + UT_2M + 5 * UT_PAGE, 0) ==
+	     0);
 	step(0, 3 * 512, 0, 9);
 	NEED(ut_slot(&vm, 2, 0, 0, NULL, 0) == 0);
 	step(0, 512 + 5, 9, 9);

@@ -277,7 +277,10 @@ static void test_killed(void)
 	}
 }
 
-/* The process that made the VM ends; another one still has its descriptors, and can only close them. */
+/*
+ * The process that made the VM ends; another one still has its descriptors, and can only close
+ * them.
+ */
 static void test_owner_gone(void)
 {
 	int ready[2], result[2], i;

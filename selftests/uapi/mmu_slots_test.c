@@ -250,7 +250,8 @@ static void test_many(void)
 	uint8_t *pages;
 
 	start(1);
-	pages = mmap(NULL, MANY * UT_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pages = mmap(NULL, MANY * UT_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+	             0);
 	NEED(pages != MAP_FAILED);
 	/* Made in an order that is not the order of their addresses. */
 	for (i = 0; i < MANY; i++) {
@@ -258,7 +259,8 @@ static void test_many(void)
 
 		*(uint64_t *)(pages + n * UT_PAGE) = n + 1;
 		want += n + 1;
-		NEED(ut_slot(&vm, 10 + n, GPA + n * 0x10000UL, UT_PAGE, pages + n * UT_PAGE, 0) == 0);
+		NEED(ut_slot(&vm, 10 + n, GPA + n * 0x10000UL, UT_PAGE, pages + n * UT_PAGE, 0) ==
+		     0);
 	}
 	s = ut_args(&vm.vcpu[0]);
 	*s = (struct sweep){ .gpa = GPA, .count = MANY };

@@ -137,8 +137,8 @@ static void host_slots(void)
 /* Memory nobody cares about comes and goes in another corner. */
 static void host_other(void)
 {
-	void *p = mmap(NULL, UT_2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
-		       -1, 0);
+	void *p = mmap(NULL, UT_2M, PROT_READ | PROT_WRITE,
+	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
 	if (p != MAP_FAILED)
 		munmap(p, UT_2M);
@@ -173,7 +173,8 @@ static void start(struct counter *c[VCPUS], pthread_t t[VCPUS])
 
 	ut_vm_create(&vm, VCPUS);
 	/* Room behind for host_remap(). */
-	mem = mmap(NULL, SIZE + 2 * UT_2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mem = mmap(NULL, SIZE + 2 * UT_2M, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+	           0);
 	NEED(mem != MAP_FAILED);
 	mem = (uint8_t *)(((uintptr_t)mem + UT_2M - 1) & ~(UT_2M - 1));
 	madvise(mem, SIZE, MADV_HUGEPAGE);

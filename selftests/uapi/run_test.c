@@ -145,7 +145,9 @@ static void test_signal(void)
 	ut_vm_destroy(&vm);
 }
 
-/* A signal that is blocked outside but not in KVM_RUN: pending, it ends KVM_RUN and stays pending. */
+/*
+ * A signal that is blocked outside but not in KVM_RUN: pending, it ends KVM_RUN and stays pending.
+ */
 static void test_signal_mask(void)
 {
 	struct {
@@ -317,7 +319,9 @@ static void *spin_thread(void *arg)
 	return NULL;
 }
 
-/* The descriptors go away one by one while a vCPU runs; the ioctl in progress keeps what it needs. */
+/*
+ * The descriptors go away one by one while a vCPU runs; the ioctl in progress keeps what it needs.
+ */
 static void test_close_while_running(void)
 {
 	unsigned int i;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The device and the VM descriptor: versions, capabilities, creation, wrong arguments, lifetimes. */
+/*
+ * The device and the VM descriptor: versions, capabilities, creation, wrong arguments, lifetimes.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sys/stat.h>

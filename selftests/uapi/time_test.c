@@ -218,7 +218,10 @@ static void test_clock_two_vcpus(void)
 		pthread_join(thread[i], &flags[i]);
 	NEED(flags[0] != (void *)0xdeadUL && flags[1] != (void *)0xdeadUL);
 	if ((uintptr_t)flags[0] & (uintptr_t)flags[1] & 1) {
-		/* TSCs of emulated CPUs are read one after the other's write: allow the bus its time. */
+		/*
+		 * TSCs of emulated CPUs are read one after the other's write: allow the bus its
+		 * time.
+		 */
 		CHECK(a[0]->value[1] < 100000);
 		CHECK(a[1]->value[1] < 100000);
 	}
@@ -372,7 +375,8 @@ static void test_steal(void)
 
 	ut_vm_create(&vm, 6);
 	for (i = 0; i < 6; i++) {
-		a = clock_args(&vm.vcpu[i], (uint64_t)ioctl(vm.vcpu[i].fd, KVM_GET_TSC_KHZ, 0) * 300);
+		a = clock_args(&vm.vcpu[i],
+		               (uint64_t)ioctl(vm.vcpu[i].fd, KVM_GET_TSC_KHZ, 0) * 300);
 		memset((uint8_t *)a + 0x400, 0, 64);
 		ut_start(&vm.vcpu[i], guest_steal);
 	}

@@ -95,7 +95,8 @@ int ut_main(int argc, char **argv, const struct ut_test *tests, unsigned int n)
 /* Guest-virtual = guest-physical for 4 GiB. */
 static void build_tables(uint8_t *low)
 {
-	uint64_t *pml4 = (void *)(low + PML4), *pdpt = (void *)(low + PDPT), *pd = (void *)(low + PD);
+	uint64_t *pml4 = (void *)(low + PML4), *pdpt = (void *)(low + PDPT),
+		 *pd = (void *)(low + PD);
 	unsigned int i;
 
 	pml4[0] = PDPT | PTE_P_RW;
@@ -159,7 +160,8 @@ void ut_vm_create(struct ut_vm *vm, unsigned int vcpus)
 	NEED(vm->dev >= 0);
 	vm->fd = ioctl(vm->dev, KVM_CREATE_VM, 0);
 	NEED(vm->fd >= 0);
-	vm->low = mmap(NULL, UT_LOW_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	vm->low =
+		mmap(NULL, UT_LOW_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	NEED(vm->low != MAP_FAILED);
 	build_tables(vm->low);
 	copy_code(vm->low);
@@ -213,7 +215,8 @@ static long read_stat(int fd, const char *name)
 			break;
 		if (strncmp(desc->name, name, head.name_size) != 0)
 			continue;
-		if (pread(fd, &value, sizeof(value), head.data_offset + desc->offset) == sizeof(value))
+		if (pread(fd, &value, sizeof(value), head.data_offset + desc->offset) ==
+		    sizeof(value))
 			found = (long)value;
 	}
 	free(desc);
@@ -237,8 +240,14 @@ long ut_vm_stat(struct ut_vm *vm, const char *name)
 static struct kvm_segment flat_segment(uint16_t selector, uint8_t type)
 {
 	return (struct kvm_segment){
-		.limit = 0xffffffff, .selector = selector, .type = type, .present = 1, .s = 1, .g = 1,
-		.l = type & 8 ? 1 : 0, .db = type & 8 ? 0 : 1,
+		.limit = 0xffffffff,
+		.selector = selector,
+		.type = type,
+		.present = 1,
+		.s = 1,
+		.g = 1,
+		.l = type & 8 ? 1 : 0,
+		.db = type & 8 ? 0 : 1,
 	};
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Settings of the host that tests change. They run as root on an emulated host, where nobody minds. */
+/*
+ * Settings of the host that tests change. They run as root on an emulated host, where nobody minds.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sys/swap.h>

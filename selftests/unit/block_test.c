@@ -48,7 +48,8 @@ static void raw_engine(const struct blk_aio_ops *ops)
 	CHECK(!tq_rw(&tq, BLK_DISCARD, 65536, NULL, 655360, 0));
 	CHECK(!stat("t", &st) && st.st_blocks * 512 < 500000);
 	CHECK(!tq_rw(&tq, BLK_READ, 0, buf, 1000448, 0));
-	CHECK(all_are(buf, 4096, 5) && all_are(buf + 4096, 8704, 0) && all_are(buf + 12800, 4096, 5));
+	CHECK(all_are(buf, 4096, 5) && all_are(buf + 4096, 8704, 0) &&
+	      all_are(buf + 12800, 4096, 5));
 	CHECK(all_are(buf + 65536, 655360, 0) && all_are(buf + 720896, 512, 5));
 	CHECK(!tq_flush(&tq));
 	CHECK(tq_rw(&tq, BLK_READ, 1000448, buf, 512, 0) == -EINVAL);
@@ -229,7 +230,9 @@ static void test_faults(void)
 	faults("cluster_size=4k,lazy_refcounts=on", -EIO);
 }
 
-/* A file system that is really full. Needs the right to mount; without it, the test above counts. */
+/*
+ * A file system that is really full. Needs the right to mount; without it, the test above counts.
+ */
 static void test_full_disk(void)
 {
 	struct test_queue tq;
@@ -482,7 +485,8 @@ static void victim(unsigned int seed, int fd)
 
 	tq_open(&tq, img);
 	for (i = 0;; i++) {
-		uint64_t n = rnd_below(&r, 100000) & ~511ull, off = rnd_below(&r, 15u << 20) & ~511ull;
+		uint64_t n = rnd_below(&r, 100000) & ~511ull,
+			 off = rnd_below(&r, 15u << 20) & ~511ull;
 
 		rnd_fill(&r, buf, n + 512);
 		tq_rw(&tq, i % 7 == 6 ? BLK_DISCARD : BLK_WRITE, off, buf, n + 512, 0);

@@ -4,7 +4,9 @@
 
 #include "../../virtio-backends/block/block_int.h"
 
-/* Helpers of the block layer's tests. A failure prints what and where, and ends the test program. */
+/*
+ * Helpers of the block layer's tests. A failure prints what and where, and ends the test program.
+ */
 
 #define CHECK(cond, ...) \
 	do { \

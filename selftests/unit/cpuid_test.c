@@ -207,11 +207,11 @@ static void test_out_of_range_amd(void)
 static void test_out_of_range_intel(void)
 {
 	static struct kvm_cpuid_entry2 t[] = {
-		{ .function = 0, .eax = 2, .ebx = 0x756e6547, .ecx = 0x6c65746e, .edx = 0x49656e69 },
-		{ .function = 1, .eax = 0x306c1 },
-		{ .function = 2, .eax = 0x11, .ebx = 0x22, .ecx = 0x33, .edx = 0x44 },
-		{ .function = 0x40000000, .eax = 0x40000001 },
-		{ .function = 0x80000000, .eax = 0x80000001 },
+		{.function = 0, .eax = 2, .ebx = 0x756e6547, .ecx = 0x6c65746e, .edx = 0x49656e69},
+		{.function = 1, .eax = 0x306c1},
+		{.function = 2, .eax = 0x11, .ebx = 0x22, .ecx = 0x33, .edx = 0x44},
+		{.function = 0x40000000, .eax = 0x40000001},
+		{.function = 0x80000000, .eax = 0x80000001},
 	};
 	u32 r[4];
 
@@ -235,9 +235,15 @@ static void test_out_of_range_intel(void)
 static void test_topology_past_the_end(void)
 {
 	static struct kvm_cpuid_entry2 t[] = {
-		{ .function = 0, .eax = 0xb },
-		{ .function = 0xb, .index = 0, .flags = 1, .eax = 1, .ebx = 2, .edx = 5 },
-		{ .function = 0xb, .index = 1, .flags = 1, .eax = 4, .ebx = 8, .ecx = 0x201, .edx = 5 },
+		{.function = 0, .eax = 0xb},
+		{.function = 0xb, .index = 0, .flags = 1, .eax = 1, .ebx = 2, .edx = 5},
+		{.function = 0xb,
+	         .index = 1,
+	         .flags = 1,
+	         .eax = 4,
+	         .ebx = 8,
+	         .ecx = 0x201,
+	         .edx = 5},
 	};
 	u32 r[4];
 

@@ -152,7 +152,7 @@ static void restore(unsigned int nr)
 		hv_lapic_set_state(world_vcpu[nr], &lapic);
 		break;
 	case 4:
-		hv_pit_reinject(&world, &(struct kvm_reinject_control){ .pit_reinject = rnd() % 2 });
+		hv_pit_reinject(&world, &(struct kvm_reinject_control){.pit_reinject = rnd() % 2});
 		break;
 	}
 }

@@ -386,8 +386,9 @@ static void test_timer_storm(void)
 
 static void test_timer_divisors(void)
 {
-	static const struct { u8 tdcr, divisor; } table[] = {
-		{ 0, 2 }, { 1, 4 }, { 2, 8 }, { 3, 16 }, { 8, 32 }, { 9, 64 }, { 10, 128 }, { 11, 1 },
+	static const struct { u8 tdcr, divisor;
+	} table[] = {
+		{0, 2}, {1, 4}, {2, 8}, {3, 16}, {8, 32}, {9, 64}, {10, 128}, {11, 1},
 	};
 	unsigned int i;
 

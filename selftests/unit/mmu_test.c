@@ -63,7 +63,8 @@ static void test_map_large(void)
 	int level;
 
 	CHECK(map(R + 7, 0x40007, 2, true, 0) == HV_MAP_DONE);
-	CHECK(toy_walk(R + 511, &level) == (0x40000ULL << 12 | TOY_LEAF | TOY_LARGE | TOY_W | TOY_A));
+	CHECK(toy_walk(R + 511, &level) ==
+	      (0x40000ULL << 12 | TOY_LEAF | TOY_LARGE | TOY_W | TOY_A));
 	CHECK(level == 2 && pages(2) == 1 && pages(1) == 0);
 	CHECK(map(R + 9, 0x40009, 1, true, HV_ACCESS_WRITE) == HV_MAP_SPURIOUS);
 	CHECK(map(R + 9, 0x40009, 1, true, HV_ACCESS_FETCH) == HV_MAP_SPURIOUS);

@@ -35,7 +35,9 @@ void toy_start(void);
 bool toy_stop(void);
 /* The leaf a CPU would find, or 0. */
 u64 toy_walk(hv_gfn_t gfn, int *level);
-/* vCPUs fault and use translations while others invalidate. Returns uses of pages that were gone. */
+/*
+ * vCPUs fault and use translations while others invalidate. Returns uses of pages that were gone.
+ */
 unsigned long toy_race(unsigned int seconds);
 /* vCPUs write while another takes the dirty log. Returns writes that no log showed. */
 unsigned long toy_dirty_race(unsigned int seconds);

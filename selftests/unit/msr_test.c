@@ -81,7 +81,8 @@ static void test_list(void)
 
 static void test_canonical(void)
 {
-	static const u32 la[] = { MSR_LSTAR, MSR_CSTAR, MSR_KERNEL_GS_BASE, MSR_FS_BASE, MSR_GS_BASE };
+	static const u32 la[] = {MSR_LSTAR, MSR_CSTAR, MSR_KERNEL_GS_BASE, MSR_FS_BASE,
+	                         MSR_GS_BASE};
 	unsigned int i;
 	u64 v;
 

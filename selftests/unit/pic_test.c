@@ -261,7 +261,8 @@ static void test_lint0(void)
 	pulse(4);
 	CHECK_EQ(world_take(0), -1);
 	/* Without an APIC the PIC is wired to the CPU. */
-	CHECK_EQ(hv_lapic_set_base(world_vcpu[0], HV_APIC_DEFAULT_BASE | HV_APIC_BASE_BSP, false), 0);
+	CHECK_EQ(hv_lapic_set_base(world_vcpu[0], HV_APIC_DEFAULT_BASE | HV_APIC_BASE_BSP, false),
+	         0);
 	CHECK_EQ(world_take(0), 0x0c);
 }
 
@@ -281,7 +282,7 @@ static void test_before_apic(void)
 
 static void test_state(void)
 {
-	struct kvm_irqchip master = { .chip_id = 0 }, slave = { .chip_id = 1 }, bad = { .chip_id = 3 };
+	struct kvm_irqchip master = {.chip_id = 0}, slave = {.chip_id = 1}, bad = {.chip_id = 3};
 
 	world_pic_setup(0);
 	world_out(0x21, 0x40);

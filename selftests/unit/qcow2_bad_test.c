@@ -155,7 +155,9 @@ static void test_feature_name(void)
 {
 	static const char name[46] = "time\033travel";
 
-	/* The first entry of the name table follows the 112 byte header and 8 bytes of extension. */
+	/*
+	 * The first entry of the name table follows the 112 byte header and 8 bytes of extension.
+	 */
 	run("qemu-img create -f qcow2 t 4M");
 	put(120, 2, 41);
 	file_write_at("t", 122, name, sizeof(name));
@@ -345,8 +347,9 @@ static void test_fuzz(void)
 		for (k = 0; k <= rnd_below(&r, 3); k++) {
 			/* Mostly in metadata: the header, or an entry somewhere. */
 			off = rnd_below(&r, 3) ? rnd_below(&r, 120) : rnd_below(&r, size);
-			image[off] = rnd_below(&r, 2) ? (uint8_t)rnd_next(&r) :
-							image[off] ^ (uint8_t)(1u << rnd_below(&r, 8));
+			image[off] = rnd_below(&r, 2)
+			                     ? (uint8_t)rnd_next(&r)
+			                     : image[off] ^ (uint8_t)(1u << rnd_below(&r, 8));
 		}
 		file_write_at("f", 0, image, size);
 		opts.readonly = rnd_below(&r, 2);

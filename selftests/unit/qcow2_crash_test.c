@@ -324,7 +324,8 @@ static void guest_op(struct test_queue *tq, enum blk_op op, uint64_t sector, uin
 static void guest_run(struct test_queue *tq, unsigned int count, struct rnd *r)
 {
 	while (count--) {
-		uint64_t s = rnd_below(r, SECTORS), n = rnd_below(r, rnd_below(r, 5) ? 40 : 600) + 1;
+		uint64_t s = rnd_below(r, SECTORS),
+			 n = rnd_below(r, rnd_below(r, 5) ? 40 : 600) + 1;
 
 		if (!rnd_below(r, 4)) {
 			s &= ~127ull;

@@ -319,7 +319,7 @@ static void del_toy(struct toy *toy)
 
 static void test_bus(void)
 {
-	struct toy a = { .dev.ops = &toy_ops }, b = a, wide = a, any = { .dev.ops = &toy_write_only };
+	struct toy a = {.dev.ops = &toy_ops}, b = a, wide = a, any = {.dev.ops = &toy_write_only};
 
 	add_toy(0x2000, 4, &b);
 	add_toy(0x1000, 0x100, &a);

@@ -41,7 +41,7 @@ static void set_up_rng(uint64_t rate)
 
 static uint32_t entropy(uint32_t len)
 {
-	const struct drv_buf b[] = { { DATA, len / 2, true }, { DATA + 0x8000, len - len / 2, true } };
+	const struct drv_buf b[] = {{DATA, len / 2, true}, {DATA + 0x8000, len - len / 2, true}};
 	uint32_t got = 0;
 
 	drv_avail(&drv, 0, drv_chain(&drv, 0, b, 2));

@@ -73,7 +73,9 @@ static void uring_flush(struct blk_aio *aio)
 		if (ret == -EINTR)
 			continue;
 		if (ret <= 0) {
-			/* Short of memory. Tried again when something completes, if anything will. */
+			/*
+			 * Short of memory. Tried again when something completes, if anything will.
+			 */
 			if (aio->inflight > aio->queued)
 				return;
 			usleep(SUBMIT_RETRY_US);
@@ -164,6 +166,8 @@ static void uring_complete(struct blk_aio *aio, struct blk_io *io, int res)
 		uring_submit(aio, io);
 		return;
 	}
+	if (io->op == BLK_FLUSH || io->dsync)
+		res = blk_file_sync_result(io->file, res);
 	if (res < 0 || io->op == BLK_FLUSH) {
 		blk_io_done(io, res < 0 ? res : 0);
 		return;

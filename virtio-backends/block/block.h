@@ -21,7 +21,9 @@ enum blk_format { BLK_FORMAT_PROBE, BLK_FORMAT_RAW, BLK_FORMAT_QCOW2 };
 
 struct blk_open_opts {
 	const char *filename;
-	/* PROBE looks at the magic number; a raw image must be named raw to be opened for writing. */
+	/*
+	 * PROBE looks at the magic number; a raw image must be named raw to be opened for writing.
+	 */
 	enum blk_format format;
 	bool readonly;
 };

@@ -43,6 +43,7 @@ struct blk_file {
 	bool writable;
 	bool blockdev;
 	uint64_t dev, ino;
+	int sync_failed;		/* atomic; see blk_file_sync_result() */
 	blk_file_trace_fn trace;	/* set: all I/O is synchronous, on workers */
 	void *trace_opaque;
 };
@@ -57,6 +58,11 @@ int blk_file_pwrite(struct blk_file *f, const void *buf, size_t len, uint64_t of
 int blk_file_preadv(struct blk_file *f, struct iovec *iov, int iovcnt, uint64_t off);
 int blk_file_pwritev(struct blk_file *f, struct iovec *iov, int iovcnt, uint64_t off);
 int blk_file_sync(struct blk_file *f);
+/*
+ * The kernel reports that it lost data once, to one caller, and then forgets. We do not: returns
+ * what a sync that ended with @ret (0 or -errno) is worth.
+ */
+int blk_file_sync_result(struct blk_file *f, int ret);
 /* Start and wait for write-back of dirty pages: makes a following sync short, is none itself. */
 int blk_file_writeback(struct blk_file *f);
 int blk_file_truncate(struct blk_file *f, uint64_t size);

@@ -142,6 +142,13 @@ int blk_file_pwrite(struct blk_file *f, const void *buf, size_t len, uint64_t of
 	return blk_file_pwritev(f, &iov, 1, off);
 }
 
+int blk_file_sync_result(struct blk_file *f, int ret)
+{
+	if (ret == -EIO)
+		__atomic_store_n(&f->sync_failed, 1, __ATOMIC_RELAXED);
+	return __atomic_load_n(&f->sync_failed, __ATOMIC_RELAXED) ? -EIO : ret;
+}
+
 int blk_file_sync(struct blk_file *f)
 {
 	int ret;
@@ -154,7 +161,7 @@ int blk_file_sync(struct blk_file *f)
 	} while (ret == -EINTR);
 	if (!ret)
 		file_trace(f, BLK_FILE_SYNC, 0, NULL, 0, 0);
-	return ret;
+	return blk_file_sync_result(f, ret);
 }
 
 int blk_file_writeback(struct blk_file *f)
@@ -165,7 +172,7 @@ int blk_file_writeback(struct blk_file *f)
 	/* An error found here is not found again by fdatasync(): it must not get lost. */
 	if (sync_file_range(f->fd, 0, 0, flags) && (errno == EIO || errno == ENOSPC ||
 						    errno == EDQUOT))
-		return -errno;
+		return blk_file_sync_result(f, -errno);
 	return 0;
 }
 

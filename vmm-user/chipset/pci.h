@@ -30,7 +30,9 @@ struct pci_host_config {
 	uint64_t mmio_size;
 	uint64_t mmio64_base;	/* window above RAM for 64-bit BARs; 0: none */
 	uint64_t mmio64_size;
-	/* INTA# of slot n is GSI intx_gsi[n % 4], level-triggered; the DSDT's _PRT says the same. */
+	/*
+	 * INTA# of slot n is GSI intx_gsi[n % 4], level-triggered; the DSDT's _PRT says the same.
+	 */
 	uint8_t intx_gsi[4];
 	/*
 	 * Byte accesses to port 0xcf9 (reset control), which lies inside the host's ports

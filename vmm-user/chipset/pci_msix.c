@@ -198,7 +198,8 @@ static void msix_set_dword(struct msix_vector *v, unsigned int i, uint32_t value
 
 static bool msix_access_ok(uint64_t off, unsigned int size, uint64_t limit)
 {
-	return (size == 4 || size == 8) && !(off & (size - 1)) && off < limit && size <= limit - off;
+	return (size == 4 || size == 8) && !(off & (size - 1)) && off < limit &&
+	       size <= limit - off;
 }
 
 uint64_t pci_msix_table_read(struct pci_dev *d, uint64_t off, unsigned int size)

@@ -366,7 +366,8 @@ static void serial_watch_input(struct hvm_serial *s, bool on)
 		s->in_watch = NULL;
 	} else if (on && !s->in_watch && s->cfg.in_fd >= 0) {
 		/* What cannot be watched (a file, /dev/null) is not somebody typing. */
-		s->in_watch = hv_loop_add_fd(s->cfg.loop, s->cfg.in_fd, EPOLLIN, serial_in_ready, s);
+		s->in_watch = hv_loop_add_fd(s->cfg.loop, s->cfg.in_fd, EPOLLIN,
+					     serial_in_ready, s);
 	}
 }
 

@@ -14,7 +14,7 @@
 
 #include "json.h"
 
-#define TIMEOUT_S	2
+#define TIMEOUT_S	5
 
 static int compare_names(const void *a, const void *b)
 {

@@ -16,7 +16,7 @@ int hvm_control_list(struct hvm_guest_list *list, struct hv_err *err);
 void hvm_control_list_free(struct hvm_guest_list *list);
 
 /*
- * Send one command and wait at most two seconds for the answer, whose "return" object is put into
+ * Send one command and wait at most five seconds for the answer, whose "return" object is put into
  * @answer. -ENOENT: no such guest; -ETIMEDOUT: it does not answer.
  */
 int hvm_control_call(const char *name, const char *command, char answer[HVM_CONTROL_LINE],

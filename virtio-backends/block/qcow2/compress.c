@@ -9,7 +9,9 @@
 
 #define ZLIB_WINDOW_BITS	(-12)	/* raw deflate, 4 KiB window */
 
-/* Entry: offset in the low bits, above it the number of further 512 byte sectors it reaches into. */
+/*
+ * Entry: offset in the low bits, above it the number of further 512 byte sectors it reaches into.
+ */
 void qcow2_compressed_extent(const struct qcow2 *q, uint64_t entry, uint64_t *host, uint64_t *len)
 {
 	unsigned int shift = 62 - (q->cluster_bits - 8);

@@ -68,7 +68,7 @@ struct qcow2 {
 	atomic_bool meta_dirty;		/* a flush has more to do than fdatasync */
 	uint64_t file_end;		/* alloc_lock: end of the file and of all we allocated */
 	atomic_ullong limit;		/* file_end rounded up, for checks without lock */
-	uint64_t zero_from;		/* alloc_lock: never written from here on, reads as zeroes */
+	uint64_t zero_from;		/* alloc_lock: zeroes from here on, never written */
 
 	/* L1 table, host byte order. */
 	uint64_t *l1;

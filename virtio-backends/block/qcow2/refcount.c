@@ -241,7 +241,9 @@ static int table_grow(struct qcow2 *q, uint64_t need)
 	memset(rb + old_entries, 0, (entries - old_entries) * sizeof(*rb));
 	memset(dirty + rt_dirty_bytes(old_entries), 0,
 	       rt_dirty_bytes((uint32_t)entries) - rt_dirty_bytes(old_entries));
-	/* From here on clusters behind the old end can be counted: those of the table itself too. */
+	/*
+	 * From here on clusters behind the old end can be counted: those of the table itself too.
+	 */
 	q->rt_entries = (uint32_t)entries;
 	ret = qcow2_reserve_at_end(q, clusters, &first);
 	if (!ret) {

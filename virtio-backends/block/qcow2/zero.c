@@ -6,7 +6,7 @@
 #include "qcow2.h"
 
 enum clear_mode {
-	CLEAR_DISCARD,		/* contents do not matter, but are never those of the backing image */
+	CLEAR_DISCARD,		/* any contents but those of the backing image */
 	CLEAR_ZERO_UNMAP,
 	CLEAR_ZERO_KEEP,	/* zeroes, keeping the clusters */
 };
