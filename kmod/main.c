@@ -18,6 +18,7 @@
 #include <linux/slab.h>
 #include <linux/syscore_ops.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 
 #include "irq/irq.h"
 #include "compat/emergency.h"
@@ -32,6 +33,7 @@ MODULE_PARM_DESC(kvm_device, "also register /dev/kvm, for programs that know no 
 struct hv_x86_ops hv_ops __ro_after_init;
 static LIST_HEAD(hv_vms);
 static DEFINE_MUTEX(hv_lock);
+static bool hv_emergency_armed;		/* under hv_lock */
 
 #define HV_DEFINE_OP(op) DEFINE_STATIC_CALL_NULL(hv_op_##op, *((struct hv_x86_ops *)NULL)->op);
 HV_HOT_OPS(HV_DEFINE_OP)
@@ -112,11 +114,24 @@ static void hv_emergency(void)
  * The kernel has one place for such a callback and complains when a second module wants it: hv has
  * it only while it has VMs, so that an attempt to load kvm fails quietly the rest of the time.
  */
+static void hv_emergency_disarm(struct work_struct *unused)
+{
+	mutex_lock(&hv_lock);
+	if (hv_emergency_armed && list_empty(&hv_vms)) {
+		hv_emergency_unregister(hv_emergency);
+		hv_emergency_armed = false;
+	}
+	mutex_unlock(&hv_lock);
+}
+
+static DECLARE_DELAYED_WORK(hv_emergency_work, hv_emergency_disarm);
+
 void hv_vms_add(struct hv_vm *vm)
 {
 	mutex_lock(&hv_lock);
-	if (list_empty(&hv_vms))
+	if (!hv_emergency_armed)
 		hv_emergency_register(hv_emergency);
+	hv_emergency_armed = true;
 	list_add(&vm->list, &hv_vms);
 	mutex_unlock(&hv_lock);
 }
@@ -125,8 +140,9 @@ void hv_vms_del(struct hv_vm *vm)
 {
 	mutex_lock(&hv_lock);
 	list_del(&vm->list);
+	/* Giving the place back waits for RCU: not in the way of who closes a VM. */
 	if (list_empty(&hv_vms))
-		hv_emergency_unregister(hv_emergency);
+		schedule_delayed_work(&hv_emergency_work, HZ);
 	mutex_unlock(&hv_lock);
 }
 
@@ -390,6 +406,8 @@ unsetup:
 static void __exit hv_exit(void)
 {
 	hv_unregister_devices();
+	cancel_delayed_work_sync(&hv_emergency_work);
+	hv_emergency_disarm(NULL);
 	hv_syscore_unregister();
 	hv_clock_exit();
 	hv_disown_cpus();
