@@ -62,35 +62,36 @@ static int vm_add_irqchips(struct hvm_vm *vm, struct hv_err *err)
 	return hvm_irq_init(vm, err);
 }
 
-static int vm_add_vcpus(struct hvm_vm *vm, unsigned int cpus, struct hv_err *err)
+static int vm_check_size(struct hvm_vm *vm, const struct hvm_vm_config *cfg,
+			 const struct hvm_cpuid *cpuid, struct hv_err *err)
 {
 	unsigned int max = vm->accel.max_vcpus < HVM_MAX_CPUS ? vm->accel.max_vcpus : HVM_MAX_CPUS;
-	struct hvm_cpuid cpuid;
-	int ret;
 
-	if (!cpus || cpus > max)
-		return hv_err_set(err, -EINVAL, "%u processors: %s gives a guest 1 to %u", cpus,
-				  vm->accel.path, max);
-	vm->vcpu = calloc(cpus, sizeof(struct hvm_vcpu *));
+	if (!cfg->cpus || cfg->cpus > max)
+		return hv_err_set(err, -EINVAL, "%u processors: %s gives a guest 1 to %u",
+				  cfg->cpus, vm->accel.path, max);
+	/* Room for the PCI window above RAM, with its alignment, belongs to it. */
+	if (hvm_ram_end(cfg->mem) + HVM_PCI_MMIO64_SIZE + HVM_PCI_MMIO64_ALIGN >
+	    1ULL << cpuid->phys_bits)
+		return hv_err_set(err, -EINVAL, "%llu MiB of memory: too much for the processor's "
+				  "%u address bits", (unsigned long long)cfg->mem >> 20,
+				  cpuid->phys_bits);
+	return 0;
+}
+
+static int vm_add_vcpus(struct hvm_vm *vm, struct hvm_cpuid *cpuid, struct hv_err *err)
+{
+	int ret = 0;
+
+	vm->vcpu = calloc(cpuid->cpus, sizeof(struct hvm_vcpu *));
 	if (!vm->vcpu)
 		return hv_err_set(err, -ENOMEM, "vCPUs: out of memory");
-	ret = hvm_cpuid_init(&cpuid, &vm->accel, cpus, err);
-	if (ret)
-		return ret;
-	if (hvm_ram_end(vm->ram.size) + HVM_PCI_MMIO64_SIZE > 1ULL << cpuid.phys_bits) {
-		ret = hv_err_set(err, -EINVAL, "%llu MiB of memory: too much for the processor's "
-				 "%u address bits", (unsigned long long)vm->ram.size >> 20,
-				 cpuid.phys_bits);
-		goto out;
-	}
-	for (unsigned int i = 0; i < cpus && !ret; i++) {
-		hvm_cpuid_for_vcpu(&cpuid, i);
-		ret = hvm_vcpu_create(vm, i, cpuid.table, &vm->vcpu[i], err);
+	for (unsigned int i = 0; i < cpuid->cpus && !ret; i++) {
+		hvm_cpuid_for_vcpu(cpuid, i);
+		ret = hvm_vcpu_create(vm, i, cpuid->table, &vm->vcpu[i], err);
 		if (!ret)
 			vm->nr_vcpus++;
 	}
-out:
-	hvm_cpuid_fini(&cpuid);
 	return ret;
 }
 
@@ -107,8 +108,34 @@ static int vm_capture(struct hvm_vm *vm, struct hv_err *err)
 	return ret ? vm_failed(vm, ret, "read the interrupt controllers", err) : 0;
 }
 
+/* Everything behind the open device. */
+static int vm_populate(struct hvm_vm *vm, const struct hvm_vm_config *cfg, struct hvm_cpuid *cpuid,
+		       struct hv_err *err)
+{
+	int ret = vm_check_size(vm, cfg, cpuid, err);
+
+	if (ret)
+		return ret;
+	vm->fd = hvm_ioctl_val(vm->accel.fd, KVM_CREATE_VM, 0);
+	if (vm->fd < 0)
+		return vm_failed(vm, vm->fd, "create a VM", err);
+	vm->pio = bus_create(BUS_PIO);
+	vm->mmio = bus_create(BUS_MMIO);
+	if (!vm->pio || !vm->mmio)
+		return hv_err_set(err, -ENOMEM, "buses: out of memory");
+	ret = hvm_ram_create(&vm->ram, cfg->mem, err);
+	if (!ret)
+		ret = vm_add_memory(vm, err);
+	if (!ret)
+		ret = vm_add_irqchips(vm, err);
+	if (!ret)
+		ret = vm_add_vcpus(vm, cpuid, err);
+	return ret ? ret : vm_capture(vm, err);
+}
+
 int hvm_vm_create(struct hvm_vm *vm, const struct hvm_vm_config *cfg, struct hv_err *err)
 {
+	struct hvm_cpuid cpuid;
 	int ret;
 
 	memset(vm, 0, sizeof(*vm));
@@ -118,34 +145,15 @@ int hvm_vm_create(struct hvm_vm *vm, const struct hvm_vm_config *cfg, struct hv_
 	atomic_init(&vm->pause, true);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->changed, NULL);
-
 	ret = hvm_accel_open(&vm->accel, cfg->accel, err);
+	if (!ret)
+		ret = hvm_cpuid_init(&cpuid, &vm->accel, cfg->cpus, err);
+	if (!ret) {
+		ret = vm_populate(vm, cfg, &cpuid, err);
+		hvm_cpuid_fini(&cpuid);
+	}
 	if (ret)
-		goto fail;
-	vm->fd = hvm_ioctl_val(vm->accel.fd, KVM_CREATE_VM, 0);
-	if (vm->fd < 0) {
-		ret = vm_failed(vm, vm->fd, "create a VM", err);
-		goto fail;
-	}
-	vm->pio = bus_create(BUS_PIO);
-	vm->mmio = bus_create(BUS_MMIO);
-	if (!vm->pio || !vm->mmio) {
-		ret = hv_err_set(err, -ENOMEM, "buses: out of memory");
-		goto fail;
-	}
-	ret = hvm_ram_create(&vm->ram, cfg->mem, err);
-	if (!ret)
-		ret = vm_add_memory(vm, err);
-	if (!ret)
-		ret = vm_add_irqchips(vm, err);
-	if (!ret)
-		ret = vm_add_vcpus(vm, cfg->cpus, err);
-	if (!ret)
-		ret = vm_capture(vm, err);
-	if (!ret)
-		return 0;
-fail:
-	hvm_vm_destroy(vm);
+		hvm_vm_destroy(vm);
 	return ret;
 }
 

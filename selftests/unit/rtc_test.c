@@ -43,7 +43,9 @@ static void fake_now(struct timespec *ts)
 
 static void set_up(void)
 {
-	struct hvm_rtc_config cfg = { .vm = &vm, .port = 0x70, .gsi = HVM_GSI_RTC, .now = fake_now };
+	struct hvm_rtc_config cfg = {
+		.vm = &vm, .port = HVM_PORT_RTC, .gsi = HVM_GSI_RTC, .now = fake_now,
+	};
 
 	memset(events, 0, sizeof(events));
 	for (int i = 0; i < 24; i++) {

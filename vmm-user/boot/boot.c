@@ -45,7 +45,9 @@ int boot_file_open(struct boot_file *f, const char *path, const char *what, stru
 		goto fail;
 	}
 	f->size = (uint64_t)st.st_size;
-	return 0;
+	if (f->size)
+		return 0;
+	ret = boot_file_bad(f, err, "empty");
 fail:
 	boot_file_close(f);
 	return ret;
@@ -144,9 +146,7 @@ int boot_put_initrd(const struct hvm_boot_config *cfg, uint64_t kernel_end, uint
 	if (limit > low)
 		limit = low;
 	limit &= ~(PAGE - 1);
-	if (!f.size) {
-		ret = boot_file_bad(&f, err, "empty");
-	} else if (f.size > limit || ((limit - f.size) & ~(PAGE - 1)) < kernel_end) {
+	if (f.size > limit || ((limit - f.size) & ~(PAGE - 1)) < kernel_end) {
 		ret = boot_file_bad(&f, err, "%llu MiB do not fit into the guest's memory beside "
 				    "the kernel (give it more with --mem)",
 				    (unsigned long long)(f.size >> 20) + 1);
