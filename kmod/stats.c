@@ -126,10 +126,10 @@ static struct hv_stats_file *hv_stats_build(struct hv_vm *vm, struct hv_vcpu *vc
 	header->desc_offset = desc_offset;
 	header->data_offset = data_offset;
 	if (vcpu)
-		snprintf(sf->data + id_offset, HV_STATS_NAME_SIZE, "hv-%d/vcpu-%u",
+		snprintf(sf->data + id_offset, HV_STATS_NAME_SIZE, "kvm-%d/vcpu-%u",
 			 task_pid_nr(current), vcpu->id);
 	else
-		snprintf(sf->data + id_offset, HV_STATS_NAME_SIZE, "hv-%d", task_pid_nr(current));
+		snprintf(sf->data + id_offset, HV_STATS_NAME_SIZE, "kvm-%d", task_pid_nr(current));
 	desc = (void *)sf->data + desc_offset;
 	for (i = 0; i < nr; i++) {
 		desc[i].flags = info[i].kind | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;

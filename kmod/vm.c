@@ -92,6 +92,18 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 	}
 }
 
+/* vm->lock held. Once, before there are vCPUs. */
+static int hv_vm_set_max_vcpu_id(struct hv_vm *vm, u64 max)
+{
+	if (vm->max_vcpu_id == max)
+		return 0;
+	if (max <= vm->bsp_id || max > HV_MAX_VCPU_ID || vm->created_vcpus ||
+	    vm->max_vcpu_id != HV_MAX_VCPU_ID)
+		return -EINVAL;
+	vm->max_vcpu_id = max;
+	return 0;
+}
+
 static int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
 {
 	int r = -EINVAL;
@@ -112,10 +124,7 @@ static int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
 		r = hv_irqchip_split(vm, cap->args[0]);
 		break;
 	case KVM_CAP_MAX_VCPU_ID:
-		if (!cap->args[0] || cap->args[0] > HV_MAX_VCPU_ID || vm->created_vcpus)
-			break;
-		vm->max_vcpu_id = cap->args[0];
-		r = 0;
+		r = hv_vm_set_max_vcpu_id(vm, cap->args[0]);
 		break;
 	}
 	mutex_unlock(&vm->lock);
@@ -144,15 +153,17 @@ static int hv_vm_create_pit(struct hv_vm *vm, u32 flags)
 	return r;
 }
 
-static int hv_vm_set_boot_cpu(struct hv_vm *vm, u32 id)
+static int hv_vm_set_boot_cpu(struct hv_vm *vm, unsigned long id)
 {
-	int r = -EBUSY;
+	int r = 0;
 
 	mutex_lock(&vm->lock);
-	if (!vm->created_vcpus) {
+	if (vm->created_vcpus)
+		r = -EBUSY;
+	else if (id >= vm->max_vcpu_id)
+		r = -EINVAL;
+	else
 		vm->bsp_id = id;
-		r = 0;
-	}
 	mutex_unlock(&vm->lock);
 	return r;
 }
@@ -424,6 +435,10 @@ static long hv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hv_vm_set_clock(vm, argp);
 	case KVM_GET_STATS_FD:
 		return hv_vm_stats_fd(vm);
+	case KVM_GET_TSC_KHZ:
+		return READ_ONCE(vm->default_tsc_khz);
+	case KVM_SET_TSC_KHZ:
+		return hv_tsc_set_default_khz(vm, arg);
 	default:
 		return hv_vm_ioctl_irq(vm, cmd, argp);
 	}

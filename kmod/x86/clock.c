@@ -341,16 +341,31 @@ void hv_tsc_write(struct hv_vcpu *vcpu, u64 value, bool host)
 	hv_tsc_set_offset(vcpu, offset);
 }
 
+/* The TSC cannot be scaled here: only what it runs at, give or take what clocks differ by anyway. */
+static bool hv_tsc_khz_valid(u32 khz)
+{
+	u32 tolerance = tsc_khz / 4000;		/* 250 ppm */
+
+	return khz <= tsc_khz + tolerance && khz >= tsc_khz - tolerance;
+}
+
 int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz)
 {
-	u32 tolerance = tsc_khz / 4000;		/* 250 ppm: what clocks differ by anyway */
-
 	if (!khz)
 		khz = tsc_khz;
-	/* The TSC cannot be scaled here. */
-	if (khz > tsc_khz + tolerance || khz < tsc_khz - tolerance)
+	if (!hv_tsc_khz_valid(khz))
 		return -EINVAL;
 	vcpu->pv.tsc_khz = khz;
+	return 0;
+}
+
+int hv_tsc_set_default_khz(struct hv_vm *vm, u32 khz)
+{
+	if (!khz)
+		khz = tsc_khz;
+	if (!hv_tsc_khz_valid(khz))
+		return -EINVAL;
+	WRITE_ONCE(vm->default_tsc_khz, khz);
 	return 0;
 }
 

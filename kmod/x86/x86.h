@@ -133,6 +133,7 @@ u64 hv_tsc_read(struct hv_vcpu *vcpu);				/* guest TSC now */
 void hv_tsc_write(struct hv_vcpu *vcpu, u64 value, bool host);	/* keeps vCPUs' TSCs in step */
 void hv_tsc_set_offset(struct hv_vcpu *vcpu, u64 offset);
 int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz);
+int hv_tsc_set_default_khz(struct hv_vm *vm, u32 khz);		/* of vCPUs made after this */
 /* The vCPU runs on another host CPU now (load path, preemption off). */
 void hv_clock_vcpu_load(struct hv_vcpu *vcpu, int cpu);
 
