@@ -301,8 +301,8 @@ uint32_t ut_call(struct ut_vcpu *vcpu, ut_guest_fn fn)
 	ut_start(vcpu, fn);
 	result = ut_run(vcpu, &value);
 	if (result != UT_DONE) {
-		ut_fail(__FILE__, __LINE__, "the guest ended with result %d, errno %d, exit %u", result,
-			errno, vcpu->run->exit_reason);
+		ut_fail(__FILE__, __LINE__, "the guest ended with result %d, errno %d, exit %u",
+			result, errno, vcpu->run->exit_reason);
 		ut_abort();
 	}
 	return value;

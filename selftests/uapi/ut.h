@@ -54,7 +54,8 @@ void ut_abort(void) __attribute__((noreturn));
 	do {									\
 		long long ut_a = (long long)(a), ut_b = (long long)(b);		\
 		if (ut_a != ut_b)						\
-			ut_fail(__FILE__, __LINE__, "%s is %lld, not %s = %lld", #a, ut_a, #b, ut_b); \
+			ut_fail(__FILE__, __LINE__, "%s is %lld, not %s = %lld", #a,	\
+				ut_a, #b, ut_b);					\
 	} while (0)
 /* Without this the test makes no sense. */
 #define NEED(cond)								\
@@ -70,8 +71,8 @@ void ut_abort(void) __attribute__((noreturn));
 		errno = 0;							\
 		long ut_r = (call);						\
 		if (ut_r != -1 || errno != (e))					\
-			ut_fail(__FILE__, __LINE__, "%s gave %ld, errno %d (%s), not %s", #call,	\
-				ut_r, errno, strerror(errno), #e);		\
+			ut_fail(__FILE__, __LINE__, "%s gave %ld, errno %d (%s), not %s", \
+				#call, ut_r, errno, strerror(errno), #e);	\
 	} while (0)
 
 /* ---- a VM with memory at 0 for code, tables and stacks ------------------------------------- */
