@@ -79,6 +79,7 @@ static int clear_clusters(struct qcow2 *q, uint64_t off, uint64_t end, enum clea
 		stop = (off & ~(span - 1)) + span;
 		if (stop > end)
 			stop = end;
+		s = NULL;
 		pthread_mutex_lock(&q->alloc_lock);
 		if (atomic_load(&q->broken))
 			ret = -EIO;
@@ -88,7 +89,7 @@ static int clear_clusters(struct qcow2 *q, uint64_t off, uint64_t end, enum clea
 			ret = 0;
 		else
 			ret = qcow2_l2_load_for_write(q, off, &s);
-		if (!ret && (qcow2_l1_entry(q, off) & QCOW2_OFFSET_MASK))
+		if (!ret && s)
 			ret = clear_slice(q, s, off, qcow2_clusters(q, stop - off), mode);
 		pthread_mutex_unlock(&q->alloc_lock);
 	}
