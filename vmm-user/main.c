@@ -31,6 +31,8 @@ static void set_signals(void)
 	/* Writing to who is gone is an error like others; so is a terminal in the background. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
+	/* A file-size limit is an error of the write, not the end of the guest. */
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 int main(int argc, char **argv)
