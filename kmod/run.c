@@ -315,6 +315,15 @@ static void hv_fill_run(struct hv_vcpu *vcpu)
 	run->ready_for_interrupt_injection = hv_user_irq_ready(vcpu);
 }
 
+static int hv_signal_exit(struct hv_vcpu *vcpu, int next)
+{
+	if (next == -EINTR) {
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+		vcpu->stats.signal_exits++;
+	}
+	return next;
+}
+
 static int hv_run_checked(struct hv_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -326,7 +335,7 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 		next = hv_vcpu_block(vcpu);
 		if (next == HV_NEXT_RESUME)
 			next = signal_pending(current) ? -EINTR : -EAGAIN;
-		return next;
+		return hv_signal_exit(vcpu, next);
 	}
 	if (READ_ONCE(run->kvm_valid_regs) || READ_ONCE(run->kvm_dirty_regs))
 		return -EINVAL;		/* KVM_CAP_SYNC_REGS is not offered */
@@ -337,9 +346,11 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 	next = hv_emulate_complete(vcpu);
 	if (next != HV_NEXT_RESUME)
 		return next;
+	/* The exit that was completed stays what exit_reason says: user space may look again. */
 	if (hv_immediate_exit(run))
 		return -EINTR;
-	return hv_run_loop(vcpu);
+	run->exit_reason = KVM_EXIT_UNKNOWN;
+	return hv_signal_exit(vcpu, hv_run_loop(vcpu));
 }
 
 int hv_vcpu_run(struct hv_vcpu *vcpu)
@@ -350,15 +361,10 @@ int hv_vcpu_run(struct hv_vcpu *vcpu)
 
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
-	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	step = hv_debug_step_begin(vcpu);
 	r = hv_run_checked(vcpu);
 	if (unlikely(step))
 		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
-	if (r == -EINTR) {
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
-		vcpu->stats.signal_exits++;
-	}
 	vcpu->stats.user_exits++;
 	hv_fill_run(vcpu);
 	if (vcpu->sigset_active)

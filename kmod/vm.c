@@ -97,7 +97,7 @@ static int hv_vm_set_max_vcpu_id(struct hv_vm *vm, u64 max)
 {
 	if (vm->max_vcpu_id == max)
 		return 0;
-	if (max <= vm->bsp_id || max > HV_MAX_VCPU_ID || vm->created_vcpus ||
+	if (!max || max < vm->bsp_id || max > HV_MAX_VCPU_ID || vm->created_vcpus ||
 	    vm->max_vcpu_id != HV_MAX_VCPU_ID)
 		return -EINVAL;
 	vm->max_vcpu_id = max;
@@ -410,7 +410,7 @@ static long hv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EIO;
 	switch (cmd) {
 	case KVM_CREATE_VCPU:
-		return hv_vcpu_create(vm, arg);
+		return arg >> 32 ? -EINVAL : hv_vcpu_create(vm, arg);
 	case KVM_SET_USER_MEMORY_REGION:
 		return hv_vm_ioctl_slots(vm, argp);
 	case KVM_GET_DIRTY_LOG:

@@ -341,7 +341,7 @@ void hv_tsc_write(struct hv_vcpu *vcpu, u64 value, bool host)
 	hv_tsc_set_offset(vcpu, offset);
 }
 
-/* The TSC cannot be scaled here: only what it runs at, give or take what clocks differ by anyway. */
+/* The TSC cannot be scaled: only what it runs at, give or take what clocks differ by anyway. */
 static bool hv_tsc_khz_valid(u32 khz)
 {
 	u32 tolerance = tsc_khz / 4000;		/* 250 ppm */
