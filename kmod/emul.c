@@ -413,11 +413,9 @@ static int hv_emul_pio(struct hv_emul *e, bool in, u16 port, unsigned int size, 
 	/* What a port answered could not be stored without sleeping: do not ask it yet. */
 	if (in && !run->may_sleep)
 		return -EAGAIN;
-	if (in && pio->answered) {
-		if (pio->port != port || pio->size != size || pio->count != count)
-			return HV_EMUL_UNHANDLEABLE;
+	/* Unless user space changed the registers meanwhile: then it is asked anew. */
+	if (in && pio->answered && pio->port == port && pio->size == size && pio->count == count)
 		return HV_EMUL_OK;
-	}
 	for (i = 0; i < count && !r; i++)
 		r = in ? hv_iobus_read(vcpu, HV_BUS_PIO, port, size, buf + i * size) :
 			 hv_iobus_write(vcpu, HV_BUS_PIO, port, size, buf + i * size);

@@ -349,6 +349,8 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 	/* The exit that was completed stays what exit_reason says: user space may look again. */
 	if (hv_immediate_exit(run))
 		return -EINTR;
+	if (hv_steal_due(vcpu))
+		hv_request(vcpu, HV_REQ_STEAL);
 	run->exit_reason = KVM_EXIT_UNKNOWN;
 	return hv_signal_exit(vcpu, hv_run_loop(vcpu));
 }

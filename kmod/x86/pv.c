@@ -88,6 +88,12 @@ int hv_steal_set_msr(struct hv_vcpu *vcpu, u64 value)
 	return 0;
 }
 
+bool hv_steal_due(const struct hv_vcpu *vcpu)
+{
+	return unlikely(vcpu->pv.msr_steal_time & KVM_MSR_ENABLED) &&
+	       current->sched_info.run_delay != vcpu->pv.last_steal;
+}
+
 void hv_steal_update(struct hv_vcpu *vcpu)
 {
 	u64 gpa = vcpu->pv.msr_steal_time & ~0x3fULL;

@@ -142,6 +142,7 @@ void hv_clock_vcpu_load(struct hv_vcpu *vcpu, int cpu);
 /* KVM hypercalls: the value for RAX. */
 u64 hv_hypercall(struct hv_vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, bool mode64);
 void hv_steal_update(struct hv_vcpu *vcpu);			/* HV_REQ_STEAL; may sleep */
+bool hv_steal_due(const struct hv_vcpu *vcpu);	/* time was stolen since the last report */
 int hv_steal_set_msr(struct hv_vcpu *vcpu, u64 value);
 
 /* ---- debug.c ------------------------------------------------------------------------------- */
