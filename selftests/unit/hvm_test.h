@@ -49,7 +49,7 @@ static unsigned int test_failed;	/* tests */
 
 #define TEST_EXIT() (test_failed ? 1 : 0)
 
-/* Wait until @cond holds, or about five seconds. */
+/* Wait until @cond holds, or about five seconds; it is evaluated once more at the end. */
 #define WAIT_FOR(cond) do {								\
 	for (int wait_ = 0; wait_ < 5000 && !(cond); wait_++)				\
 		usleep(1000);								\

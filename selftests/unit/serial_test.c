@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <termios.h>
 
 #include "../../virtio-backends/io_thread.h"
 #include "../../vmm-user/chardev.h"
@@ -410,8 +412,106 @@ static void test_escapes(void)
 	check_filter(&st, "x", "x", "");
 }
 
+/* ---- The terminal ---- */
+
+static bool same_mode(int tty, const struct termios *want)
+{
+	struct termios now;
+
+	return !tcgetattr(tty, &now) && now.c_iflag == want->c_iflag &&
+	       now.c_oflag == want->c_oflag && now.c_cflag == want->c_cflag &&
+	       now.c_lflag == want->c_lflag && !memcmp(now.c_cc, want->c_cc, sizeof(now.c_cc));
+}
+
+/* In a process whose standard input and output are the terminal. */
+static int use_terminal(int tty, const struct termios *before, bool in_handler)
+{
+	const struct hvm_chardev_config cfg = { .kind = HVM_CHARDEV_STDIO };
+	struct hvm_chardev c;
+	int flags;
+
+	if (dup2(tty, STDIN_FILENO) < 0 || dup2(tty, STDOUT_FILENO) < 0)
+		return 10;
+	flags = fcntl(STDOUT_FILENO, F_GETFL);
+	if (hvm_chardev_open(&c, &cfg, NULL))
+		return 11;
+	if (same_mode(tty, before))
+		return 12;	/* it is not raw */
+	if (!(fcntl(c.in_fd, F_GETFL) & O_NONBLOCK) || !(fcntl(c.out_fd, F_GETFL) & O_NONBLOCK))
+		return 13;
+	if (fcntl(STDOUT_FILENO, F_GETFL) != flags)
+		return 14;	/* the shell's own descriptors changed */
+	if (in_handler)
+		hvm_tty_restore();
+	else
+		hvm_chardev_close(&c);
+	return same_mode(tty, before) ? 0 : 15;
+}
+
+static void test_terminal(void)
+{
+	for (int in_handler = 0; in_handler < 2; in_handler++) {
+		int master = posix_openpt(O_RDWR | O_NOCTTY), tty, status;
+		struct termios before;
+		char path[64];
+		pid_t pid;
+
+		CHECK(master >= 0 && !grantpt(master) && !unlockpt(master));
+		CHECK_EQ(ptsname_r(master, path, sizeof(path)), 0);
+		tty = open(path, O_RDWR | O_NOCTTY);
+		CHECK_EQ(tcgetattr(tty, &before), 0);
+		fflush(stdout);
+		pid = fork();
+		if (!pid)
+			_exit(use_terminal(tty, &before, in_handler));
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK_EQ(status, 0);
+		close(tty);
+		close(master);
+	}
+}
+
+static void test_pty_and_file(void)
+{
+	struct hvm_chardev_config cfg = { .kind = HVM_CHARDEV_PTY };
+	char path[] = "/tmp/hvm-serial-XXXXXX", buf[8];
+	struct hvm_chardev c;
+	int fd;
+
+	CHECK_EQ(hvm_chardev_open(&c, &cfg, &err), 0);
+	fd = open(c.pty_path, O_RDWR | O_NOCTTY);
+	CHECK(fd >= 0);
+	CHECK_EQ(write(c.out_fd, "a\nb", 3), 3);
+	CHECK_EQ(read(fd, buf, sizeof(buf)), 3);	/* raw: no \r comes in between */
+	CHECK(!memcmp(buf, "a\nb", 3));
+	CHECK_EQ(write(fd, "\003", 1), 1);
+	buf[0] = 0;
+	WAIT_FOR(buf[0] == 3 || read(c.in_fd, buf, sizeof(buf)) == 1);
+	CHECK_EQ(buf[0], 3);
+	close(fd);
+	CHECK_EQ(write(c.out_fd, "x", 1), 1);	/* nobody attached: no error either */
+	hvm_chardev_close(&c);
+
+	CHECK((fd = mkstemp(path)) >= 0);
+	CHECK_EQ(write(fd, "old ", 4), 4);
+	cfg = (struct hvm_chardev_config){ .kind = HVM_CHARDEV_FILE, .path = path };
+	CHECK_EQ(hvm_chardev_open(&c, &cfg, &err), 0);
+	CHECK_EQ(c.in_fd, -1);
+	CHECK_EQ(write(c.out_fd, "new", 3), 3);
+	CHECK_EQ(pread(fd, buf, sizeof(buf), 0), 7);
+	hvm_chardev_close(&c);
+	close(fd);
+	unlink(path);
+	cfg.path = "/nonexistent/dir/file";
+	CHECK_EQ(hvm_chardev_open(&c, &cfg, &err), -ENOENT);
+	CHECK(strstr(err.msg, cfg.path));
+}
+
 int main(void)
 {
+	TEST_RUN(test_terminal);
+	TEST_RUN(test_pty_and_file);
+
 	TEST_RUN(test_probe);
 	TEST_RUN(test_loopback);
 	TEST_RUN(test_output);
