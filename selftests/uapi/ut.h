@@ -82,7 +82,7 @@ void ut_abort(void) __attribute__((noreturn));
 #define UT_STACK(i)	(0x80000UL + (i) * 0x4000UL)	/* top, growing down, of vCPU i */
 #define UT_ARGS(i)	(0x20000UL + (i) * 0x1000UL)	/* page for the test's own use, vCPU i */
 #define UT_DONE_PORT	0xf0
-#define UT_MAX_VCPUS	8
+#define UT_MAX_VCPUS	16
 
 struct ut_vm;
 
