@@ -115,7 +115,8 @@ static bool is_reserved(const struct hv_walk_env *env, const struct geometry *g,
 	}
 	bad = reserved_high(env, g);
 	if (g->pae_pdpt && level == 3)
-		bad |= GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1) | PTE_NX;
+		/* Bit 5 is reserved, too, but emulated CPUs set it: QEMU's TCG takes it for A. */
+		bad |= GENMASK_ULL(8, 6) | GENMASK_ULL(2, 1) | PTE_NX;
 	else if (level > 3)
 		bad |= PTE_PS;
 	else if (level > 1 && is_leaf(env, g, level, pte))

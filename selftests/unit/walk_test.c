@@ -419,7 +419,7 @@ static bool test_pae(void)
 	CHECK(get8(&m, 2, 5) & D);
 	CHECK(faults(la ^ 1u << 30, HV_WALK_WRITE, HV_PF_W));
 	for (bit = 1; bit < 64; bit++) {
-		bool bad = bit == 1 || bit == 2 || (bit >= 5 && bit <= 8) || bit >= 48;
+		bool bad = bit == 1 || bit == 2 || (bit >= 6 && bit <= 8) || bit >= 48;
 
 		if (bit >= 12 && bit < 48)
 			continue;
