@@ -351,7 +351,13 @@ static long hv_vm_ioctl_reinject(struct hv_vm *vm, void __user *argp)
 
 static long hv_vm_ioctl_identity(struct hv_vm *vm, void __user *argp)
 {
-	HV_COPY_IN(u64, addr);
+	u64 addr;
+
+	/* As with KVM, being late is the first complaint; the lock settles it for good. */
+	if (READ_ONCE(vm->created_vcpus))
+		return -EINVAL;
+	if (copy_from_user(&addr, argp, sizeof(addr)))
+		return -EFAULT;
 	return hv_vm_set_identity_map(vm, addr);
 }
 
