@@ -3,6 +3,8 @@
  * SVM's VM exits: what the control block says happened, handed to the common handlers. An exit
  * code has one handler; the few that dominate are tested first, the rest is a table.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/ratelimit.h>
 #include <asm/mce.h>
 

@@ -3,6 +3,8 @@
  * AMD SVM: taking the hardware, one VMCB per vCPU, entering the guest, putting events into it.
  * References are to the AMD64 APM volume 2, chapter 15.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/cpu.h>
 #include <linux/io.h>
 #include <linux/mm.h>
