@@ -9,7 +9,7 @@
 static struct gt g;
 static struct ig_thread threads[UT_MAX_VCPUS];
 
-/* ---- start-up --------------------------------------------------------------------------------------- */
+/* ---- start-up ------------------------------------------------------------------------------ */
 
 #define NR_CPUS		16
 #define AP_CODE		0x8000
@@ -76,7 +76,7 @@ static void test_start_each(void)
 	start_all(guest_start_each);
 }
 
-/* ---- NMIs as IPIs ---------------------------------------------------------------------------------------- */
+/* ---- NMIs as IPIs -------------------------------------------------------------------------- */
 
 UT_GUEST static void guest_send_nmi(void *args)
 {
@@ -109,7 +109,7 @@ static void test_nmi(void)
 	gt_destroy(&g);
 }
 
-/* ---- registers that are switched by hand ------------------------------------------------------------------- */
+/* ---- registers that are switched by hand --------------------------------------------------- */
 
 #define ROUNDS 300
 
@@ -216,7 +216,7 @@ static void test_fpu(void)
 	gt_destroy(&g);
 }
 
-/* ---- time --------------------------------------------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------------------------- */
 
 struct clock_args {
 	uint64_t backwards, reads, stable;
@@ -293,7 +293,7 @@ static void test_clock(void)
 	gt_destroy(&g);
 }
 
-/* ---- state that hardware refuses ------------------------------------------------------------------------------- */
+/* ---- state that hardware refuses ----------------------------------------------------------- */
 
 UT_GUEST static void guest_nothing(void *args)
 {

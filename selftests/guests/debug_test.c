@@ -20,7 +20,7 @@ static struct gt g;
 	do {											\
 		GT_T->count = 0;								\
 		GT_T->log_rip = 1;								\
-		__asm__ volatile("mov $0x1010, %%edx; mov $0x40000010, %%ebx; mov $0x40000, %%esi;"	\
+		__asm__ volatile("mov $0x1010, %%edx; mov $0x40000010, %%ebx; mov $0x40000, %%esi;" \
 				 "mov $0x10, %%ecx; mov $0x41000, %%edi; xor %%eax, %%eax\n"	\
 				 "pushfq; orl $0x100, (%%rsp); popfq\n"				\
 				 "8: " insns "\n"						\
@@ -29,7 +29,7 @@ static struct gt g;
 				 : : __VA_ARGS__ : "rax", "rbx", "rcx", "rdx", "rsi", "rdi",	\
 				 "cc", "memory");						\
 		GT_T->log_rip = 0;								\
-		/* The first step's trap comes after the first instruction; three more follow. */	\
+		/* The first step's trap comes after the first instruction; three more follow. */ \
 		gt_report(GT_T->count - 3);							\
 		for (i = 0; i < GT_T->count - 3 && i < 8; i++)					\
 			gt_report(GT_T->rips[i] - GT_T->base);				\

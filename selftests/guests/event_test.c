@@ -6,7 +6,7 @@
 
 static struct gt g;
 
-/* An edge on GSI 4, routed to vector 0x50 of the first vCPU, whenever the guest writes port 0xf8. */
+/* An edge on GSI 4, routed to vector 0x50 of the first vCPU, when the guest writes port 0xf8. */
 #define POKE	"outb %%al, $0xf8\n"
 
 enum poke { POKE_MSI, POKE_NMI };
@@ -51,7 +51,7 @@ static unsigned int run_poking(ut_guest_fn fn, enum poke what)
 
 #define WHERE(label)	"lea " label "(%%rip), %%rax; mov %%rax, 0x37278\n"
 
-/* ---- interrupts --------------------------------------------------------------------------------- */
+/* ---- interrupts ---------------------------------------------------------------------------- */
 
 UT_GUEST static void guest_sti(void *args)
 {
@@ -138,7 +138,9 @@ static void test_shadow_state(void)
 	gt_start(&g, 0, guest_shadow_state);
 	/* Step to the first NOP. */
 	do {
-		struct kvm_guest_debug dbg = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP };
+		struct kvm_guest_debug dbg = {
+			.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
+		};
 
 		CHECK_EQ(ioctl(g.vm.vcpu[0].fd, KVM_SET_GUEST_DEBUG, &dbg), 0);
 		if (gt_run(&g, 0) != UT_EXIT || run->exit_reason != KVM_EXIT_DEBUG)
@@ -165,7 +167,7 @@ static void test_shadow_state(void)
 	gt_destroy(&g);
 }
 
-/* ---- NMIs ------------------------------------------------------------------------------------------ */
+/* ---- NMIs ---------------------------------------------------------------------------------- */
 
 UT_GUEST static void guest_nmi(void *args)
 {
@@ -310,7 +312,7 @@ static void test_halt(void)
 	gt_destroy(&g);
 }
 
-/* ---- injected by user space ---------------------------------------------------------------------------- */
+/* ---- injected by user space ---------------------------------------------------------------- */
 
 UT_GUEST static void guest_injected(void *args)
 {

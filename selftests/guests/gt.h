@@ -21,7 +21,7 @@
 #define GT_TRAPS	0x37000UL	/* struct gt_traps */
 #define GT_IDT		0x38000UL
 #define GT_TSS		0x39000UL
-#define GT_TSS_STACK	0x3c000UL	/* top of the stack of exceptions that come from user mode */
+#define GT_TSS_STACK	0x3c000UL	/* top of the stack of exceptions from user mode */
 #define GT_DATA		0x40000UL	/* 64 KiB for the test's own use */
 #define GT_DATA_END	0x50000UL
 #define GT_TABLES	0x50000UL	/* page tables of a test's own, up to 0x58000 */

@@ -121,7 +121,7 @@ static void test_cr(void)
 #define WR(msr, value)									\
 	do {										\
 		uint64_t v_ = (value);							\
-		gt_try("mov %0, %%rax; mov %%rax, %%rdx; shr $32, %%rdx; mov $" #msr ", %%ecx; wrmsr",	\
+		gt_try("mov %0, %%rax; mov %%rax, %%rdx; shr $32, %%rdx; mov $" #msr ", %%ecx; wrmsr", \
 		       "S"(v_));							\
 		gt_report(GT_T->vector);						\
 	} while (0)
@@ -228,8 +228,8 @@ static void test_msr_values(void)
 	gt_quirk(&g, 7, NO, 13);
 	gt_quirk(&g, 9, NO, 13);
 	gt_quirk(&g, 10, NO, 13);
-	gt_expect(&g, NO, 13, 13, 13, NO, 0x500, 13, 13, NO, 13, 13, NO, 13, NO, 13, 13, NO, 13, NO, 13,
-		  13, NO, 13);
+	gt_expect(&g, NO, 13, 13, 13, NO, 0x500, 13, 13, NO, 13, 13, NO, 13, NO, 13, 13, NO, 13, NO,
+		  13, 13, NO, 13);
 	gt_destroy(&g);
 }
 

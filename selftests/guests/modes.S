@@ -50,7 +50,7 @@ _start:
 	REPORT
 	.endm
 
-/* ---- INT n: flags, CS, IP on the stack, IF and TF clear, IRET ------------------------------------- */
+/* ---- INT n: flags, CS, IP on the stack, IF and TF clear, IRET ------------------------------ */
 
 int_n:
 	vector 0x21 1f
@@ -88,7 +88,7 @@ int_n:
 2:	movw $0x5678, %bx
 	iret
 
-/* ---- limits: #GP past 64 KiB, #SS on the stack ------------------------------------------------------- */
+/* ---- limits: #GP past 64 KiB, #SS on the stack --------------------------------------------- */
 
 limits:
 	vector 13 2f
@@ -116,7 +116,7 @@ limits:
 6:	addw $6, %sp
 	jmp *%di
 
-/* ---- segment arithmetic, wrap-around at 1 MiB, LDS, far jumps and calls ------------------------------- */
+/* ---- segment arithmetic, wrap-around at 1 MiB, LDS, far jumps and calls -------------------- */
 
 segments:
 	movw $0x4000, %ax
@@ -143,7 +143,7 @@ segments:
 3:	report_w %cs
 	DONE
 
-/* ---- unreal mode: a limit from protected mode stays ------------------------------------------------------ */
+/* ---- unreal mode: a limit from protected mode stays ---------------------------------------- */
 
 unreal:
 	cli
@@ -171,7 +171,7 @@ unreal:
 	REPORT
 	DONE
 
-/* ---- strings and ports in real mode ------------------------------------------------------------------------ */
+/* ---- strings and ports in real mode -------------------------------------------------------- */
 
 strings:
 	cld
@@ -197,7 +197,7 @@ strings:
 	DONE
 1:	.ascii "real"
 
-/* ---- 16-bit and 32-bit protected mode ------------------------------------------------------------------------- */
+/* ---- 16-bit and 32-bit protected mode ------------------------------------------------------ */
 
 	.macro enter_protected
 	cli
@@ -259,7 +259,7 @@ protected:
 3:	report_w $0x22
 	iret
 
-/* ---- two-level paging ---------------------------------------------------------------------------------------------- */
+/* ---- two-level paging ---------------------------------------------------------------------- */
 
 	.code16
 paging2:
@@ -292,7 +292,7 @@ paging2:
 	REPORT
 	DONE
 
-/* ---- PAE --------------------------------------------------------------------------------------------------------------- */
+/* ---- PAE ----------------------------------------------------------------------------------- */
 
 	.code16
 pae:
@@ -323,7 +323,7 @@ pae:
 	REPORT
 	DONE
 
-/* ---- long mode, compatibility mode, and back -------------------------------------------------------------------------------- */
+/* ---- long mode, compatibility mode, and back ----------------------------------------------- */
 
 	.code16
 long_mode:
@@ -375,7 +375,7 @@ long_mode:
 	REPORT
 	DONE
 
-/* ---- exceptions in real mode: no error code on the stack ----------------------------------------------------------------------- */
+/* ---- exceptions in real mode: no error code on the stack ----------------------------------- */
 
 	.code16
 exceptions:
@@ -411,7 +411,7 @@ exceptions:
 4:	incw %si
 	iret
 
-/* ---- the stack wraps ------------------------------------------------------------------------------------------------------------ */
+/* ---- the stack wraps ----------------------------------------------------------------------- */
 
 stack:
 	xorw %sp, %sp
@@ -437,7 +437,7 @@ stack:
 	report_w %sp
 	DONE
 
-/* ---- virtual-8086 mode ------------------------------------------------------------------------------------------------------------- */
+/* ---- virtual-8086 mode --------------------------------------------------------------------- */
 
 v86:
 	enter_protected

@@ -7,7 +7,8 @@ GT_FLAT_BINARY(modes, "modes.bin");
 static struct gt g;
 
 enum {
-	INT_N, LIMITS, SEGMENTS, UNREAL, STRINGS, PROTECTED, PAGING2, PAE, LONG_MODE, EXCEPTIONS, STACK,
+	INT_N, LIMITS, SEGMENTS, UNREAL, STRINGS, PROTECTED, PAGING2, PAE, LONG_MODE, EXCEPTIONS,
+	STACK,
 	V86,
 };
 
@@ -144,7 +145,8 @@ static void test_v86(void)
 /* From the reset vector: f000:fff0 with a base just below 4 GiB, as after power-on. */
 static void test_reset_vector(void)
 {
-	static const uint8_t at_reset[] = { 0xea, 0x00, 0xe0, 0x00, 0xf0 };	/* ljmp $0xf000, $0xe000 */
+	/* ljmp $0xf000, $0xe000 */
+	static const uint8_t at_reset[] = { 0xea, 0x00, 0xe0, 0x00, 0xf0 };
 	static const uint8_t code[] = {
 		0x8c, 0xc8,			/* mov %cs, %ax */
 		0x66, 0x0f, 0xb7, 0xc0,		/* movzwl %ax, %eax */

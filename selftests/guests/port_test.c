@@ -16,7 +16,7 @@ static struct gt g;
 	do {										\
 		uint64_t s_ = GT_DATA, d_ = GT_DATA + 0x2000, c_ = 4;			\
 		__asm__ volatile("cld; mov $0x1010, %%edx\n" insns "\ncld"			\
-				 : "+S"(s_), "+D"(d_), "+c"(c_) : : "rax", "rdx", "cc", "memory");	\
+				 : "+S"(s_), "+D"(d_), "+c"(c_) : : "rax", "rdx", "cc", "memory"); \
 		gt_report(c_);								\
 		gt_report(s_ - GT_DATA);						\
 		gt_report(d_ - GT_DATA - 0x2000);					\
@@ -47,7 +47,8 @@ static void test_outs(void)
 {
 	begin();
 	gt_call(&g, guest_outs);
-	gt_expect(&g, 4, 1, 0, 4, 2, 0, 4, 4, 0, 0, 4, 0, 0, 8, 0, 0, 16, 0, 0, 8, 0, 0, 0, 0, 0, 2, 0);
+	gt_expect(&g, 4, 1, 0, 4, 2, 0, 4, 4, 0, 0, 4, 0, 0, 8, 0, 0, 16, 0, 0, 8, 0, 0, 0, 0, 0, 2,
+		  0);
 	gt_expect_log(&g, "out1@1010=80 out2@1010=8180 out4@1010=83828180"
 		      " out1@1010=80 out1@1010=81 out1@1010=82 out1@1010=83"
 		      " out2@1010=8180 out2@1010=8382 out2@1010=8584 out2@1010=8786"

@@ -170,7 +170,8 @@ static void test_files(void)
 	CHECK_ERRNO(read(vm.dev, &byte, 1), EINVAL);
 	CHECK_ERRNO(write(vm.fd, &byte, 1), EINVAL);
 	CHECK_ERRNO(read(cpu->fd, &byte, 1), EINVAL);
-	CHECK(mmap(NULL, UT_PAGE, PROT_READ, MAP_SHARED, vm.dev, 0) == MAP_FAILED && errno == ENODEV);
+	CHECK(mmap(NULL, UT_PAGE, PROT_READ, MAP_SHARED, vm.dev, 0) == MAP_FAILED &&
+	      errno == ENODEV);
 	CHECK(mmap(NULL, UT_PAGE, PROT_READ, MAP_SHARED, vm.fd, 0) == MAP_FAILED && errno == ENODEV);
 	/* Nobody inherits them over exec. */
 	CHECK(fcntl(vm.fd, F_GETFD) & FD_CLOEXEC);
@@ -178,7 +179,7 @@ static void test_files(void)
 	destroy();
 }
 
-/* ---- lists ------------------------------------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------------------------- */
 
 #define MAX_MSRS 300
 
@@ -267,7 +268,7 @@ static void test_cpuid_lists(void)
 	destroy();
 }
 
-/* ---- reserved fields and values -------------------------------------------------------------------------- */
+/* ---- reserved fields and values ------------------------------------------------------------ */
 
 static void test_values(void)
 {

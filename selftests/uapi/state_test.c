@@ -231,7 +231,7 @@ static void test_tsc(void)
 	ut_vm_destroy(&vm);
 }
 
-/* ---- nothing stays behind ------------------------------------------------------------------------------ */
+/* ---- nothing stays behind ------------------------------------------------------------------ */
 
 /* Objects in the module's own caches. */
 static long slab_objects(void)
@@ -272,7 +272,7 @@ static void test_many(void)
 		ut_fail(__FILE__, __LINE__, "%ld objects before, %ld after 150 VMs", before, after);
 }
 
-/* ---- CPUs that come and go ----------------------------------------------------------------------------- */
+/* ---- CPUs that come and go ----------------------------------------------------------------- */
 
 UT_GUEST static void guest_spin(void *args)
 {
