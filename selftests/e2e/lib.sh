@@ -41,12 +41,14 @@ load_device() {
 
 # What the kernel said since load_device that is not an information line of hv's own. Expected, and
 # the kernel's: that an unsigned module from outside its tree was loaded, and that time passed in
-# which the emulated processors did not run (another program on the machine had the real ones).
+# which the emulated processors did not run (another program on the machine had the real ones), and
+# memory failures that a test injects.
 kernel_complaints() {
 	dmesg -x | grep -E '^kern ' |
 		grep -vE '^kern +:info +: \[[ 0-9.]*\] hv: ' |
 		grep -vE '\] hv: (loading out-of-tree module taints kernel|module verification failed)' |
 		grep -vE '\] (hrtimer: interrupt took|workqueue: .* hogged CPU|clocksource: )' |
+		grep -vE '\] (Injecting memory failure for|Memory failure: )' |
 		grep -vE '^kern +:info +: \[[ 0-9.]*\] (loop[0-9]+|zram[0-9]*|EXT4-fs|tsc|tun|Adding|smpboot|kvm|kvm_amd|SVM)\b'
 }
 

@@ -172,7 +172,8 @@ static void test_files(void)
 	CHECK_ERRNO(read(cpu->fd, &byte, 1), EINVAL);
 	CHECK(mmap(NULL, UT_PAGE, PROT_READ, MAP_SHARED, vm.dev, 0) == MAP_FAILED &&
 	      errno == ENODEV);
-	CHECK(mmap(NULL, UT_PAGE, PROT_READ, MAP_SHARED, vm.fd, 0) == MAP_FAILED && errno == ENODEV);
+	CHECK(mmap(NULL, UT_PAGE, PROT_READ, MAP_SHARED, vm.fd, 0) == MAP_FAILED &&
+	      errno == ENODEV);
 	/* Nobody inherits them over exec. */
 	CHECK(fcntl(vm.fd, F_GETFD) & FD_CLOEXEC);
 	CHECK(fcntl(cpu->fd, F_GETFD) & FD_CLOEXEC);

@@ -29,6 +29,6 @@ void hvm_rtc_destroy(struct hvm_rtc *rtc);
 /* A reset leaves time and memory alone. */
 void hvm_rtc_reset(struct hvm_rtc *rtc);
 void hvm_rtc_save(struct hvm_rtc *rtc, struct hv_state_writer *w);
-int hvm_rtc_load(struct hvm_rtc *rtc, struct hv_state_reader *r, struct hv_err *err);
+int hvm_rtc_load(struct hvm_rtc *r, struct hv_state_reader *rd, struct hv_err *err);
 
 #endif
