@@ -49,7 +49,7 @@ kernel_complaints() {
 		grep -vE '\] hv: (loading out-of-tree module taints kernel|module verification failed)' |
 		grep -vE '\] (hrtimer: interrupt took|workqueue: .* hogged CPU|clocksource: )' |
 		grep -vE '\] (Injecting memory failure for|Memory failure: )' |
-		grep -vE '^kern +:info +: \[[ 0-9.]*\] (loop[0-9]+|zram[0-9]*|EXT4-fs|tsc|tun|Adding|smpboot|kvm|kvm_amd|SVM)\b'
+		grep -vE '^kern +:info +: \[[ 0-9.]*\] (loop[0-9]+|zram[0-9]*|EXT4-fs|tsc|tun|Adding|smpboot|x86|kvm|kvm_amd|SVM)\b'
 }
 
 # Unload it and see that nothing stayed behind.
