@@ -35,14 +35,16 @@ static void out_quoted(struct json_out *o, const char *s)
 	out_bytes(o, "\"", 1);
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
-		char esc[8];
+		char esc[8] = { '\\', (char)c };
 
-		if (c == '"' || c == '\\')
-			out_bytes(o, (char[]){ '\\', (char)c }, 2);
-		else if (c < 0x20)
-			out_bytes(o, esc, (size_t)snprintf(esc, sizeof(esc), "\\u%04x", c));
-		else
+		if (c == '"' || c == '\\') {
+			out_bytes(o, esc, 2);
+		} else if (c < 0x20) {
+			snprintf(esc, sizeof(esc), "\\u%04x", c);
+			out_bytes(o, esc, strlen(esc));
+		} else {
 			out_bytes(o, s, 1);
+		}
 	}
 	out_bytes(o, "\"", 1);
 }
