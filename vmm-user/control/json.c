@@ -84,7 +84,8 @@ void json_u64(struct json_out *o, const char *key, uint64_t value)
 	char num[24];
 
 	out_begin(o, key);
-	out_bytes(o, num, (size_t)snprintf(num, sizeof(num), "%" PRIu64, value));
+	snprintf(num, sizeof(num), "%" PRIu64, value);
+	out_bytes(o, num, strlen(num));
 }
 
 void json_bool(struct json_out *o, const char *key, bool value)
