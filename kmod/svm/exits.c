@@ -6,7 +6,9 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/ratelimit.h>
+#include <asm/cpufeature.h>
 #include <asm/mce.h>
+#include <asm/processor-flags.h>
 
 #include "../irq/irq.h"
 #include "../mmu/mmu.h"
@@ -84,6 +86,13 @@ static int svm_exit_invalid(struct hv_vcpu *vcpu, bool may_sleep)
 	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	vcpu->run->fail_entry.hardware_entry_failure_reason = vmcb->exit_code;
 	vcpu->run->fail_entry.cpu = raw_smp_processor_id();
+	/*
+	 * A CPU leaves the VMCB alone when it refuses. QEMU's TCG stores the state it has by then,
+	 * the host's: no part of that may reach user space.
+	 */
+	if (boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
+	    (vmcb->cr0 & (X86_CR0_NW | X86_CR0_CD)) != X86_CR0_NW)
+		hv_vcpu_reset(vcpu, true);
 	return HV_NEXT_USER;
 }
 

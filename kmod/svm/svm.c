@@ -666,6 +666,10 @@ static void svm_run(struct hv_vcpu *vcpu)
 	/* What an entry that faults leaves behind (enter.S) must look like a failed one. */
 	vmcb->exit_code = SVM_EXIT_INVALID;
 
+	/* Emulated CPUs let a guest set this, and then refuse to enter (see svm_exit_invalid). */
+	if (unlikely((vmcb->cr0 & (X86_CR0_NW | X86_CR0_CD)) == X86_CR0_NW))
+		return;
+
 	svm_clgi();
 	svm_enter(r->gpr, &svm->world);
 	svm_stgi();
