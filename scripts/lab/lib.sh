@@ -9,7 +9,7 @@
 lab_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck disable=SC2034 # used by the scripts that include this one
 top=$(cd "$lab_dir/../.." && pwd)
-cache=${HV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hv}
+cache=${HV_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/hv}
 
 say() {
 	printf 'lab: %s\n' "$*" >&2
