@@ -11,6 +11,17 @@ RANDOM=${SEED:-$(date +%N | sed 's/^0*//')}
 load='i=0; while :; do dd if=/dev/urandom of=/root/f$((i % 7)) bs=64k count=24 conv=fsync 2>/dev/null
 rm -f /root/f$(((i + 3) % 7)); i=$((i + 1)); done'
 
+# Never an error. A cluster may be lost, when the kill came after its reference count was made durable
+# and before the table that uses it was (status 3): the price of that order, see disks.rst.
+# shellcheck disable=SC2317 # called by check
+image_consistent() {
+	local rc=0
+	qemu-img check "$work/kill.qcow2" || rc=$?
+	[ "$rc" = 3 ] || return "$rc"
+	echo "# leaked clusters"
+	qemu-img check -r leaks "$work/kill.qcow2"
+}
+
 new_overlay kill
 for round in 1 2 3 4 5 6; do
 	: >"$work/console"
@@ -24,7 +35,7 @@ for round in 1 2 3 4 5 6; do
 	sleep $((RANDOM % 3)).$((RANDOM % 90 + 10))
 	pkill -9 -x hvm
 	wait $job
-	check "kill_${round}_image_clean" image_clean kill
+	check "kill_${round}_image_consistent" image_consistent
 done
 hvm_boot kill 1 'dmesg | grep -c "recovery complete"; ls /root | wc -l; touch /root/after && sync'
 check guest_recovers console_has 'HV-GUEST-EXIT 0'
