@@ -272,22 +272,24 @@ static int hv_vcpu_publish(struct hv_vm *vm, struct hv_vcpu *vcpu)
 	char name[24];
 	int fd, r;
 
+	/* Nothing can fail once there is a file: its release, which comes late, uses the vCPU. */
+	r = xa_reserve(&vm->vcpus, vcpu->index, GFP_KERNEL_ACCOUNT);
+	if (r)
+		return r;
 	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		xa_release(&vm->vcpus, vcpu->index);
 		return fd;
+	}
 	snprintf(name, sizeof(name), "hv-vcpu:%u", vcpu->id);
 	file = anon_inode_getfile(name, &hv_vcpu_fops, vcpu, O_RDWR);
 	if (IS_ERR(file)) {
 		put_unused_fd(fd);
+		xa_release(&vm->vcpus, vcpu->index);
 		return PTR_ERR(file);
 	}
 	hv_vm_get(vm);		/* the descriptor's */
-	r = xa_insert(&vm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT);
-	if (r) {
-		put_unused_fd(fd);
-		fput(file);	/* drops the reference; the caller frees the vCPU with vm alive */
-		return r;
-	}
+	xa_store(&vm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT);
 	vm->created_vcpus++;
 	/* All of the vCPU is in place; pairs with the READ_ONCE in hv_for_each_vcpu(). */
 	smp_store_release(&vm->online_vcpus, vm->created_vcpus);
