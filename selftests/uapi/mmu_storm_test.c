@@ -292,8 +292,8 @@ static const struct ut_test tests[] = {
 };
 
 /*
- * On an emulated host with two CPUs the storms can starve stock KVM's vCPUs for minutes: the retry of
- * its fault handler loses against the invalidations. STORM_KVM=1 runs them all the same.
+ * On an emulated host with two CPUs the storms can starve stock KVM's vCPUs for minutes: the retry
+ * of its fault handler loses against the invalidations. STORM_KVM=1 runs them all the same.
  */
 static bool is_oracle(int argc, char **argv)
 {
