@@ -72,10 +72,13 @@ static void *count_thread(void *arg)
 	enum ut_result result;
 
 	ut_start(vcpu, guest_count);
+	ut_catch_exceptions(vcpu);
 	do {
 		result = ut_run(vcpu, NULL);
 		faults += result == UT_ERROR;
 	} while (result == UT_ERROR && errno == EFAULT);
+	if (result == UT_EXIT && ut_is_exception(vcpu))
+		ut_print_exception(vcpu);
 	if (result != UT_DONE)
 		printf("# vCPU %u ended with result %d, errno %d, exit %u after %lu faults\n",
 		       vcpu->index, result, errno, vcpu->run->exit_reason, faults);

@@ -272,6 +272,73 @@ void ut_start(struct ut_vcpu *vcpu, ut_guest_fn fn)
 	NEED(ioctl(vcpu->fd, KVM_SET_REGS, &regs) == 0);
 }
 
+/* ---- exceptions of the guest --------------------------------------------------------------- */
+
+#define GDT		0x7000
+#define IDT		0x8000
+#define VECTORS		32
+#define STUB_SIZE	16
+#define GATE_64		0x8e00ULL	/* present, interrupt gate */
+#define CODE_64		0x00209b0000000000ULL
+#define ERROR_VECTORS	(1u << 8 | 0xfu << 10 | 1u << 14 | 1u << 17 | 1u << 21 | 3u << 29)
+
+/* push vector; out UT_EXCEPTION_PORT */
+static void build_stub(uint8_t *stub, uint8_t vector)
+{
+	const uint8_t code[] = { 0x6a, vector, 0xe7, UT_EXCEPTION_PORT, 0xf4 };
+
+	memcpy(stub, code, sizeof(code));
+}
+
+void ut_catch_exceptions(struct ut_vcpu *vcpu)
+{
+	uint8_t *low = vcpu->vm->low;
+	uint64_t *gdt = (void *)(low + GDT), *idt = (void *)(low + IDT);
+	uint64_t stubs = IDT + VECTORS * 16, stub;
+	struct kvm_sregs sregs;
+	unsigned int i;
+
+	gdt[1] = CODE_64;
+	for (i = 0; i < VECTORS; i++) {
+		stub = stubs + i * STUB_SIZE;
+		build_stub(low + stub, (uint8_t)i);
+		idt[2 * i] = (stub & 0xffff) | 0x08ULL << 16 | GATE_64 << 32 |
+			     (stub >> 16 & 0xffff) << 48;
+		idt[2 * i + 1] = 0;
+	}
+	NEED(ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) == 0);
+	sregs.gdt.base = GDT;
+	sregs.gdt.limit = 15;
+	sregs.idt.base = IDT;
+	sregs.idt.limit = VECTORS * 16 - 1;
+	NEED(ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) == 0);
+}
+
+bool ut_is_exception(const struct ut_vcpu *vcpu)
+{
+	return vcpu->run->exit_reason == KVM_EXIT_IO && vcpu->run->io.port == UT_EXCEPTION_PORT;
+}
+
+void ut_print_exception(struct ut_vcpu *vcpu)
+{
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	uint64_t frame[4] = { 0 };
+	bool error;
+
+	NEED(ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) == 0);
+	NEED(ioctl(vcpu->fd, KVM_GET_REGS, &regs) == 0);
+	if (regs.rsp <= UT_LOW_SIZE - sizeof(frame))
+		memcpy(frame, vcpu->vm->low + regs.rsp, sizeof(frame));
+	error = frame[0] < VECTORS && ERROR_VECTORS >> frame[0] & 1;
+	printf("# vCPU %u: exception %llu at %#llx, error code %#llx, cr2 %#llx, rsp %#llx, rax %#llx, rcx %#llx, rdx %#llx\n",
+	       vcpu->index, (unsigned long long)frame[0],
+	       (unsigned long long)frame[error ? 2 : 1],
+	       error ? (unsigned long long)frame[1] : 0, (unsigned long long)sregs.cr2,
+	       (unsigned long long)regs.rsp, (unsigned long long)regs.rax,
+	       (unsigned long long)regs.rcx, (unsigned long long)regs.rdx);
+}
+
 enum ut_result ut_run(struct ut_vcpu *vcpu, uint32_t *value)
 {
 	struct kvm_run *run = vcpu->run;

@@ -82,6 +82,7 @@ void ut_abort(void) __attribute__((noreturn));
 #define UT_STACK(i)	(0x80000UL + (i) * 0x4000UL)	/* top, growing down, of vCPU i */
 #define UT_ARGS(i)	(0x20000UL + (i) * 0x1000UL)	/* page for the test's own use, vCPU i */
 #define UT_DONE_PORT	0xf0
+#define UT_EXCEPTION_PORT 0xf1
 #define UT_MAX_VCPUS	16
 
 struct ut_vm;
@@ -133,6 +134,14 @@ static inline void *ut_args(struct ut_vcpu *vcpu)
 
 /* Let the next ut_run() begin at @fn(argument page). Ends the test if that fails. */
 void ut_start(struct ut_vcpu *vcpu, ut_guest_fn fn);
+
+/*
+ * After ut_start(): an exception in the guest ends ut_run() with UT_EXIT, KVM_EXIT_IO at
+ * UT_EXCEPTION_PORT, in place of a triple fault. ut_print_exception() then says where it was.
+ */
+void ut_catch_exceptions(struct ut_vcpu *vcpu);
+bool ut_is_exception(const struct ut_vcpu *vcpu);
+void ut_print_exception(struct ut_vcpu *vcpu);
 
 enum ut_result {
 	UT_DONE,		/* ut_done(); its value is in *value */
