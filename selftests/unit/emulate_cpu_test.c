@@ -500,6 +500,56 @@ static bool both_fault(const struct sample *s)
 	return is_bad(s, HV_RSI, s->insn.seg, false) && is_bad(s, HV_RDI, HV_SEG_ES, movs);
 }
 
+/*
+ * A repeated string instruction of 64-bit code with 32-bit addresses: Intel CPUs clear the upper
+ * halves of the registers even before the first iteration. Between iterations of CMPS and SCAS
+ * they show the flags from before the instruction (SDM vol. 2, REP).
+ */
+static void string_as_amd(struct sample *s)
+{
+	static const unsigned int index[] = { HV_RCX, HV_RSI, HV_RDI };
+	struct native_state *n = &s->native;
+	unsigned int i;
+
+	if (!(s->insn.prefixes & (HV_PFX_REP | HV_PFX_REPNE)))
+		return;
+	for (i = 0; s->insn.mode == HV_INSN_64 && s->insn.addrsize == 4 && i < 3; i++) {
+		u64 before = s->before.gpr[index[i]];
+
+		if (n->gpr[index[i]] == (u32)before && s->emul.gpr[index[i]] == before)
+			n->gpr[index[i]] = before;
+	}
+	if ((!strcmp(s->form->group, "cmps") || !strcmp(s->form->group, "scas")) &&
+	    n->rip == s->before.rip && !((n->rflags ^ s->before.rflags) & HV_FL_STATUS))
+		n->rflags = (n->rflags & ~HV_FL_STATUS) | (s->emul.rflags & HV_FL_STATUS);
+}
+
+/* CALL to an address that raises #GP: Intel CPUs have pushed the return address by then. */
+static void call_as_amd(const struct sample *s)
+{
+	const struct hv_emul_seg *ss = &s->mode->seg[HV_SEG_SS];
+	unsigned int len = s->insn.mode == HV_INSN_64 && s->insn.opsize == 4 ? 8 : s->insn.opsize;
+	u64 mask = s->insn.mode == HV_INSN_64 ? ~0ULL : ss->attr & HV_SEG_ATTR_DB ? ~0U : 0xffff;
+	u64 next = s->before.rip + s->insn.len;
+	u64 slot = ((s->before.gpr[HV_RSP] - len) & mask) + ss->base;
+
+	if (s->native.vector != 13 || slot < DATA_RW || slot + len > DATA_RO)
+		return;
+	if (!memcmp((void *)slot, &next, len))
+		memcpy((void *)slot, shadow + (slot - DATA_RW), len);
+}
+
+/* Where vendors differ, the emulator follows AMD: undo what is known of the others' ways. */
+static void follow_amd(struct sample *s)
+{
+	if (is_amd())
+		return;
+	if (s->form->how & FORM_STRING)
+		string_as_amd(s);
+	else if (!strcmp(s->form->group, "call"))
+		call_as_amd(s);
+}
+
 static const char *compare(const struct sample *s, u64 undefined)
 {
 	const struct native_state *n = &s->native;
@@ -569,6 +619,7 @@ static bool run_sample(struct sample *s, unsigned int *compared, unsigned int *r
 	if (is_stray(s))
 		return true;
 	native_step(&s->native);
+	follow_amd(s);
 	undefined = undefined_flags(s);
 	bad = compare(s, undefined);
 	if (s->native.vector == 6 || is_left_out(s))
