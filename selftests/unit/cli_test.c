@@ -5,7 +5,7 @@
 
 #include "../../vmm-user/cli/cli.h"
 #include "../../vmm-user/control/runtime.h"
-#include "hvm_test.h"
+#include "unit_test.h"
 
 static struct hv_err err;
 

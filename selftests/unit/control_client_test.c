@@ -16,7 +16,7 @@
 #include "../../vmm-user/control/client.h"
 #include "../../vmm-user/control/server.h"
 #include "control_world.h"
-#include "hvm_test.h"
+#include "unit_test.h"
 
 static struct hv_err err;
 

@@ -9,7 +9,7 @@
 
 #include "../../vmm-user/control/server.h"
 #include "control_world.h"
-#include "hvm_test.h"
+#include "unit_test.h"
 
 #define MAX_CLIENTS	8
 /* What one line may make the guest allocate; nothing stays when it has been answered. */
