@@ -22,7 +22,7 @@ CFLAGS ?= -O2 -g
 # _GNU_SOURCE is empty so that a source may define it too.
 HV_CPPFLAGS := -D_GNU_SOURCE= -DHVM_VERSION='"$(VERSION)"' -I. -Ivirtio-backends -Ivmm-user -Iuapi
 HV_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS)
-HVM_LIBS := -luring -lz -lzstd -lpthread
+HVM_LIBS := -luring -lz -lzstd -ljansson -lpthread
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:

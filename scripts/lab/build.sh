@@ -61,7 +61,8 @@ mkfs_tree() {
 
 # The emulated host's user space. Its QEMU also is the emulator that runs the lab.
 host_packages="qemu-system-x86,qemu-utils,seabios,kmod,iproute2,procps,strace,gdb-minimal,busybox,\
-e2fsprogs,util-linux,libaio1,liburing2,zlib1g,libzstd1,libasan8,libubsan1,python3-minimal,xxd"
+e2fsprogs,util-linux,libaio1,liburing2,zlib1g,libzstd1,libjansson4,libasan8,libubsan1,\
+python3-minimal,xxd"
 
 build_hosttree() {
 	local dir=$1 suite packages=$host_packages

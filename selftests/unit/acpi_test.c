@@ -8,7 +8,7 @@
 #include "../../vmm-user/chipset/acpi_defs.h"
 #include "../../vmm-user/memory/layout.h"
 #include "../../vmm-user/memory/ram.h"
-#include "hvm_test.h"
+#include "unit_test.h"
 
 static struct hvm_ram ram;
 static uint64_t rsdp;

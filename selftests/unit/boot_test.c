@@ -8,7 +8,7 @@
 
 #include "../../vmm-user/boot/boot.h"
 #include "../../vmm-user/memory/layout.h"
-#include "hvm_test.h"
+#include "unit_test.h"
 
 #define SETUP_SECTS	4
 #define SETUP_LEN	((SETUP_SECTS + 1) * 512)

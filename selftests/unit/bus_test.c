@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "../../vmm-user/bus.h"
-#include "hvm_test.h"
+#include "unit_test.h"
 
 struct dev {
 	uint64_t value;

@@ -2,12 +2,10 @@
 /* The command line of hvm: values, options, and what is wrong with them. */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "../../vmm-user/cli/cli.h"
-#include "../../vmm-user/control/json.h"
 #include "../../vmm-user/control/runtime.h"
-#include "hvm_test.h"
+#include "unit_test.h"
 
 static struct hv_err err;
 
@@ -225,107 +223,6 @@ static void test_commands(void)
 	CHECK(!hvm_command_find("nothing") && !hvm_command_find(""));
 }
 
-/* ---- JSON of the control socket ---- */
-
-static void test_json_write(void)
-{
-	char buf[128];
-	struct json_out o;
-
-	json_out_init(&o, buf, sizeof(buf));
-	json_open(&o, NULL, '{');
-	json_string(&o, "a", "x\"\\\n");
-	json_open(&o, "l", '[');
-	json_u64(&o, NULL, 1);
-	json_u64(&o, NULL, 2);
-	json_close(&o, ']');
-	json_bool(&o, "b", false);
-	json_close(&o, '}');
-	CHECK_STR(buf, "{\"a\": \"x\\\"\\\\\\u000a\", \"l\": [1, 2], \"b\": false}");
-	CHECK(!o.full);
-	json_out_init(&o, buf, 8);
-	json_string(&o, NULL, "123456");
-	CHECK(o.full);
-}
-
-static void test_json_read(void)
-{
-	const char *text = " { \"a\" : [1, {\"b\": \"no\"}], \"b\": \"x\\u0041\\n\", \"n\": 42 }";
-	const char *p;
-	char s[16];
-	uint64_t n;
-
-	CHECK_EQ(json_get_string(text, "b", s, sizeof(s)), 0);
-	CHECK_STR(s, "xA\n");
-	CHECK_EQ(json_get_u64(text, "n", &n), 0);
-	CHECK_EQ(n, 42);
-	CHECK_EQ(json_get(text, "a", &p), 0);
-	CHECK_EQ(json_get(text, "c", &p), -ENOENT);
-	CHECK_EQ(json_get_u64(text, "b", &n), -EINVAL);
-	CHECK_EQ(json_get_string(text, "n", s, sizeof(s)), -EINVAL);
-	CHECK_EQ(json_get_string(text, "b", s, 3), -E2BIG);
-	CHECK_EQ(json_get_u64("{\"n\": 1.5}", "n", &n), -EINVAL);
-	CHECK_EQ(json_get_u64("{\"n\": -1}", "n", &n), -EINVAL);
-	CHECK_EQ(json_get_u64("{\"n\": 18446744073709551616}", "n", &n), -EINVAL);
-}
-
-/* Every cut and every changed byte of a line: an answer, but no access outside of it. */
-static void test_json_hostile(void)
-{
-	static const char line[] = "{\"execute\": \"quit\", \"x\": [{\"\\u0031\": [null, -1e3]}, \"\\\"\"]}";
-	char deep[200], s[16];
-
-	for (size_t len = 0; len < sizeof(line) - 1; len++) {
-		char *cut = strndup(line, len);
-
-		CHECK(json_get_string(cut, "y", s, sizeof(s)) < 0);
-		for (int c = 1; c < 256 && len; c++) {
-			cut[len - 1] = (char)c;
-			json_get_string(cut, "y", s, sizeof(s));
-		}
-		free(cut);
-	}
-	memset(deep, '[', sizeof(deep));
-	memcpy(deep, "{\"a\":", 5);
-	deep[sizeof(deep) - 1] = '\0';
-	CHECK_EQ(json_get_string(deep, "b", s, sizeof(s)), -EINVAL);
-}
-
-/* ---- Names of running guests ---- */
-
-static void test_runtime(void)
-{
-	char dir[] = "/tmp/hvm-test-XXXXXX", path[HVM_RUNTIME_PATH_MAX], sub[64];
-	int fd, lock;
-
-	CHECK(mkdtemp(dir));
-	setenv("XDG_RUNTIME_DIR", dir, 1);
-	CHECK_EQ(hvm_runtime_open(false, path, &err), -ENOENT);
-	fd = hvm_runtime_open(true, path, &err);
-	CHECK(fd >= 0);
-	lock = hvm_runtime_lock(fd, "g", &err);
-	CHECK(lock >= 0);
-	CHECK_EQ(hvm_runtime_lock(fd, "g", &err), -EEXIST);
-	CHECK(strstr(err.msg, "g is running"));
-	CHECK(hvm_runtime_alive(fd, "g"));
-	/* Killed: the lock is gone, the file is not. */
-	close(lock);
-	CHECK_EQ(faccessat(fd, "g.lock", F_OK, 0), 0);
-	CHECK(!hvm_runtime_alive(fd, "g"));
-	CHECK(faccessat(fd, "g.lock", F_OK, 0));
-	lock = hvm_runtime_lock(fd, "g", &err);
-	CHECK(lock >= 0);
-	hvm_runtime_unlock(fd, "g", lock);
-	CHECK(faccessat(fd, "g.lock", F_OK, 0));
-	close(fd);
-	/* A directory that others can write to is not ours to trust. */
-	CHECK_EQ(chmod(path, 0777), 0);
-	CHECK_EQ(hvm_runtime_open(true, path, &err), -EPERM);
-	snprintf(sub, sizeof(sub), "%s/hvm", dir);
-	CHECK_EQ(rmdir(sub), 0);
-	CHECK_EQ(rmdir(dir), 0);
-}
-
 int main(void)
 {
 	TEST_RUN(test_mem);
@@ -339,9 +236,5 @@ int main(void)
 	TEST_RUN(test_run_bad);
 	TEST_RUN(test_run_too_many_disks);
 	TEST_RUN(test_commands);
-	TEST_RUN(test_json_write);
-	TEST_RUN(test_json_read);
-	TEST_RUN(test_json_hostile);
-	TEST_RUN(test_runtime);
 	return TEST_EXIT();
 }

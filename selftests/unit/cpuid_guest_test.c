@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "../../vmm-user/cpuid.h"
-#include "hvm_test.h"
+#include "unit_test.h"
 
 #define INDEXED	KVM_CPUID_FLAG_SIGNIFCANT_INDEX
 

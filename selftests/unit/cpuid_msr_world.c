@@ -14,7 +14,6 @@ struct hv_x86_ops hv_ops;
 struct kshim_cpuinfo boot_cpu_data;
 u64 kshim_wrmsr_value;
 u32 kshim_wrmsr_index;
-bool cm_failed;
 unsigned int cm_updates, cm_flushes;
 bool kshim_fail_alloc;
 u64 kshim_now;
@@ -322,14 +321,12 @@ int cm_set_supported(void)
 
 int cm_main(const struct cm_test *tests, unsigned int n)
 {
-	bool any = false;
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		cm_failed = false;
+		test_begin();
 		tests[i].run();
-		printf("%s %s\n", cm_failed ? "not ok" : "ok", tests[i].name);
-		any |= cm_failed;
+		test_end(tests[i].name);
 	}
-	return any;
+	return TEST_EXIT();
 }

@@ -6,14 +6,13 @@
 #ifndef HV_TEST_CPUID_MSR_WORLD_H
 #define HV_TEST_CPUID_MSR_WORLD_H
 
-#include <stdio.h>
 #include <linux/srcu.h>
 #include "x86/cpuid_policy.h"
 #include "x86/x86.h"
+#include "unit_test.h"
 
 extern struct hv_vm cm_vm;
 extern struct hv_vcpu cm_vcpu;
-extern bool cm_failed;
 extern unsigned int cm_updates;			/* calls of ops->update() */
 extern unsigned int cm_flushes;			/* requests for a TLB flush taken */
 
@@ -30,23 +29,6 @@ void cm_stop(void);
 /* KVM_SET_CPUID2 with all that is offered. */
 int cm_set_supported(void);
 struct kvm_cpuid_entry2 *cm_supported(u32 *nr);	/* of the last cm_set_supported() */
-
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond)) {						\
-			printf("%s:%d: %s\n", __FILE__, __LINE__, #cond);	\
-			cm_failed = true;				\
-		}							\
-	} while (0)
-#define CHECK_EQ(a, b)							\
-	do {								\
-		unsigned long long cm_a = (a), cm_b = (b);		\
-		if (cm_a != cm_b) {					\
-			printf("%s:%d: %s is %#llx, not %#llx\n", __FILE__, __LINE__, #a,	\
-			       cm_a, cm_b);				\
-			cm_failed = true;				\
-		}							\
-	} while (0)
 
 struct cm_test {
 	const char *name;

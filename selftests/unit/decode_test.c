@@ -9,16 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bool_test.h"
 #include "emulate_native.h"
 #include "x86/decode.h"
-
-#define CHECK(cond)									\
-	do {										\
-		if (!(cond)) {								\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond);		\
-			return false;							\
-		}									\
-	} while (0)
 
 /*
  * Lengths: hex with spaces; a '.' stands where the instruction ends, bytes behind it are ignored.
@@ -304,26 +297,22 @@ static bool find_libc(char *path)
 	return found;
 }
 
-static int result(const char *name, bool ok)
-{
-	printf("%s decode_%s\n", ok ? "ok" : "not ok", name);
-	return !ok;
-}
-
 int main(void)
 {
+	static const struct bool_test tests[] = {
+		{ "known", test_known }, { "operands", test_operands },
+		{ "truncated", test_truncated },
+	};
 	char libc[256];
-	int bad = 0, ret;
+	int bad, ret;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	native_seed();
-	bad |= result("known", test_known());
-	bad |= result("operands", test_operands());
-	bad |= result("truncated", test_truncated());
+	bad = bool_tests_run(tests, sizeof(tests) / sizeof(tests[0]));
 	ret = find_libc(libc) ? test_objdump(libc) : -1;
 	if (ret < 0)
-		printf("skip decode_objdump no disassembler\n");
+		printf("skip objdump no disassembler\n");
 	else
-		bad |= result("objdump", ret);
+		bad |= bool_test_end("objdump", ret);
 	return bad;
 }

@@ -8,17 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bool_test.h"
 #include "emulate_machine.h"
 #include "emulate_native.h"
 #include "x86/emulate_alu.h"
-
-#define CHECK(cond)									\
-	do {										\
-		if (!(cond)) {								\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond);		\
-			return false;							\
-		}									\
-	} while (0)
 
 static bool test_mmio_read(void)
 {
@@ -599,10 +592,7 @@ static bool test_fuzz(void)
 	return true;
 }
 
-static const struct {
-	const char *name;
-	bool (*run)(void);
-} tests[] = {
+static const struct bool_test tests[] = {
 #define T(name) { #name, test_##name }
 	T(mmio_read), T(mmio_write), T(mmio_rmw), T(rep_movs_mmio), T(cmps_two_reads),
 	T(rep_stos_mmio), T(rep_batch), T(rep_fault_in_the_middle), T(rep_errno),
@@ -614,16 +604,7 @@ static const struct {
 
 int main(void)
 {
-	unsigned int i;
-	int bad = 0;
-
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	native_seed();
-	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-		bool ok = tests[i].run();
-
-		printf("%s emulate_%s\n", ok ? "ok" : "not ok", tests[i].name);
-		bad |= !ok;
-	}
-	return bad;
+	return bool_tests_run(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -215,9 +215,9 @@ static void test_fuzz(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < STEPS && !world_failed; i++)
+	for (i = 0; i < STEPS && !test_failures; i++)
 		step();
-	if (world_failed)
+	if (test_failures)
 		printf("# at step %u\n", i - 1);
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The interrupt controllers, all linked together: an IOAPIC without local APICs delivers nowhere.
-irq_SRCS := selftests/unit/irq_world.c kmod/irq/lapic.c kmod/irq/lapic_ipi.c \
+irq_SRCS := selftests/unit/irq_world.c selftests/unit/unit_test.c kmod/irq/lapic.c kmod/irq/lapic_ipi.c \
 	kmod/irq/lapic_timer.c kmod/irq/lapic_state.c kmod/irq/ioapic.c kmod/irq/pic.c \
 	kmod/irq/pit.c kmod/irq/route.c kmod/irq/irqchip.c kmod/irq/iobus.c kmod/irq/coalesced.c
 irq_CFLAGS := -Iselftests/unit/kshim-irq -Iselftests/unit/kshim -Ikmod

@@ -6,7 +6,6 @@
 struct hv_vm world;
 struct hv_vcpu *world_vcpu[256];
 unsigned long world_kicks, world_nmis;
-bool world_failed, world_any_failed;
 
 int kshim_rcu_readers;
 struct hlist_head *kshim_hlist = &world.irq_acks;
@@ -300,13 +299,11 @@ int world_run(const struct world_test *tests, unsigned int nr)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (i = 0; i < nr; i++) {
-		world_failed = false;
+		test_begin();
 		world_start(tests[i].vcpus);
 		tests[i].fn();
 		world_stop();
-		printf("%s %u - %s\n", world_failed ? "not ok" : "ok", i + 1, tests[i].name);
-		world_any_failed |= world_failed;
+		test_end(tests[i].name);
 	}
-	printf("1..%u\n", nr);
-	return world_any_failed;
+	return TEST_EXIT();
 }

@@ -3,8 +3,8 @@
 #ifndef HV_IRQ_WORLD_H
 #define HV_IRQ_WORLD_H
 
-#include <stdio.h>
 #include "irq/chips.h"
+#include "unit_test.h"
 
 #define WORLD_TSC_KHZ 2000000		/* two ticks per ns */
 
@@ -35,25 +35,6 @@ void world_ioapic_pin(unsigned int pin, u32 low, u32 high);
 void world_pic_setup(u8 icw4);
 
 /* ---- reporting: one line per test ---------------------------------------------------------- */
-
-extern bool world_failed, world_any_failed;
-
-#define CHECK(cond)								\
-	do {									\
-		if (!(cond)) {							\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond);	\
-			world_failed = true;					\
-		}								\
-	} while (0)
-#define CHECK_EQ(a, b)								\
-	do {									\
-		long long _a = (a), _b = (b);					\
-		if (_a != _b) {							\
-			printf("# %s:%d: %s is %lld (%#llx), not %lld (%#llx)\n", __FILE__, \
-			       __LINE__, #a, _a, _a, _b, _b);			\
-			world_failed = true;					\
-		}								\
-	} while (0)
 
 struct world_test {
 	const char *name;

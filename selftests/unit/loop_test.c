@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "../../virtio-backends/io_thread.h"
-#include "virtio_test.h"
+#include "unit_test.h"
 
 static struct hv_loop *loop;
 

@@ -4,16 +4,7 @@
  * that fault and use translations as a TLB would, and threads that invalidate as Linux's mm does.
  */
 #include "mmu_toy.h"
-
-static int failures;
-
-#define CHECK(cond)								\
-	do {									\
-		if (!(cond)) {							\
-			printf("  %s:%d: %s\n", __func__, __LINE__, #cond);	\
-			failures++;						\
-		}								\
-	} while (0)
+#include "unit_test.h"
 
 #define R	(HV_TOY_GFN)			/* first frame of the slot */
 #define H(i)	(HV_TOY_HVA + (i) * PAGE_SIZE)
@@ -293,18 +284,14 @@ static const struct {
 int main(void)
 {
 	unsigned int i;
-	int before;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		before = failures;
+		test_begin();
 		toy_start();
 		tests[i].run();
-		if (toy_stop()) {
-			printf("  pages or counters left over\n");
-			failures++;
-		}
-		printf("%s %s\n", failures == before ? "ok" : "not ok", tests[i].name);
+		CHECK(!toy_stop());	/* pages or counters left over */
+		test_end(tests[i].name);
 	}
-	return failures ? 1 : 0;
+	return TEST_EXIT();
 }

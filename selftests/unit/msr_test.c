@@ -34,7 +34,7 @@ static void keeps(u32 index, u64 value, bool host)
 	if (set(index, value, host) || get(index, &now, host) || now != value) {
 		printf("MSR %#x: wrote %#llx, reads %#llx\n", index, (unsigned long long)value,
 		       (unsigned long long)now);
-		cm_failed = true;
+		test_failures++;
 	}
 }
 

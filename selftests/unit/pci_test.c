@@ -6,7 +6,8 @@
 
 #include "../../vmm-user/chipset/pci.h"
 #include "pci_fake_vm.h"
-#include "virtio_test.h"
+#include "unit_log.h"
+#include "unit_test.h"
 
 #define ECAM		0xe0000000ULL
 #define WINDOW		0xc0000000ULL

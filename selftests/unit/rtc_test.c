@@ -9,7 +9,7 @@
 #include "../../vmm-user/chipset/pm.h"
 #include "../../vmm-user/chipset/rtc.h"
 #include "../../vmm-user/memory/layout.h"
-#include "hvm_test.h"
+#include "unit_test.h"
 
 static struct hvm_vm vm;
 static struct hv_io_thread *io;

@@ -12,7 +12,7 @@
 #include "../../virtio-backends/io_thread.h"
 #include "../../vmm-user/chardev.h"
 #include "../../vmm-user/chipset/serial.h"
-#include "hvm_test.h"
+#include "unit_test.h"
 
 #define PORT	0x3f8
 #define GSI	4

@@ -11,6 +11,8 @@
 
 #include "../../virtio-backends/blk.h"
 #include "../../virtio-backends/blk_defs.h"
+#include "unit_log.h"
+#include "unit_test.h"
 #include "virtio_driver.h"
 
 #define SECTORS		8192u

@@ -10,6 +10,8 @@
 
 #include "../../virtio-backends/blk.h"
 #include "../../virtio-backends/blk_defs.h"
+#include "unit_log.h"
+#include "unit_test.h"
 #include "virtio_driver.h"
 
 /* ---- The block layer ---- */
@@ -461,9 +463,7 @@ static void breaks(const struct drv_buf *b, unsigned int n)
 	set_up();
 	drv_avail(&drv, 0, drv_chain(&drv, 0, b, n));
 	drv_kick(&drv, 0);
-	for (unsigned int i = 0; i < 20000 && !virtio_dev_is_broken(dev); i++)
-		usleep(100);
-	CHECK(virtio_dev_is_broken(dev));
+	WAIT_FOR(virtio_dev_is_broken(dev));
 	virtio_dev_set_status(dev, 0);	/* waits for the queue's thread: then the log is there */
 	CHECK(test_log_has("without header or status"));
 	/* A reset brings it back. */
@@ -485,15 +485,9 @@ static void test_malformed_requests(void)
 	breaks(empty, 1);
 }
 
-static bool all_held(void *opaque)
-{
-	return atomic_load(&disk.held) == *(unsigned int *)opaque;
-}
-
 static void test_completions_out_of_order(void)
 {
 	struct drv_buf in[4];
-	unsigned int want = 4;
 	uint32_t id;
 	uint16_t head[4];
 
@@ -504,7 +498,7 @@ static void test_completions_out_of_order(void)
 		head[i] = request_slot(i, VIRTIO_BLK_T_IN, i, &in[i], 1, 0);
 	}
 	drv_kick(&drv, 0);
-	CHECK(test_wait_until(all_held, &want));
+	WAIT_FOR(atomic_load(&disk.held) == 4);
 	CHECK(!drv_used(&drv, 0, &id, NULL));
 	atomic_store(&disk.hold, false);
 	for (unsigned int i = 0; i < 4; i++) {
@@ -527,7 +521,6 @@ static void *release_soon(void *opaque)
 static void test_reset_with_requests_in_flight(void)
 {
 	const struct drv_buf in = { DATA, 512, true };
-	unsigned int want = 3;
 	pthread_t t;
 
 	set_up();
@@ -535,7 +528,7 @@ static void test_reset_with_requests_in_flight(void)
 	for (unsigned int i = 0; i < 3; i++)
 		request_slot(i, VIRTIO_BLK_T_IN, 7, &in, 1, 0);
 	drv_kick(&drv, 0);
-	CHECK(test_wait_until(all_held, &want));
+	WAIT_FOR(atomic_load(&disk.held) == 3);
 	pthread_create(&t, NULL, release_soon, NULL);
 	virtio_dev_set_status(dev, 0);
 	CHECK(!atomic_load(&disk.hold));

@@ -9,6 +9,8 @@
 #include "../../virtio-backends/console.h"
 #include "../../virtio-backends/io_thread.h"
 #include "../../virtio-backends/rng.h"
+#include "unit_log.h"
+#include "unit_test.h"
 #include "virtio_driver.h"
 
 static struct hv_io_thread *thread;
@@ -119,11 +121,6 @@ static void test_rng_reset_while_waiting(void)
 	tear_down();
 }
 
-static bool is_broken(void *opaque)
-{
-	return virtio_dev_is_broken(dev);
-}
-
 static void test_rng_no_room(void)
 {
 	const struct drv_buf b = { DATA, 100, false };
@@ -131,7 +128,7 @@ static void test_rng_no_room(void)
 	set_up_rng(0);
 	drv_avail(&drv, 0, drv_chain(&drv, 0, &b, 1));
 	drv_kick(&drv, 0);
-	CHECK(test_wait_until(is_broken, NULL));
+	WAIT_FOR(virtio_dev_is_broken(dev));
 	tear_down();
 }
 
@@ -396,7 +393,7 @@ static void test_console_input_without_room(void)
 	CHECK_EQ(write(host_side, "x", 1), 1);
 	drv_avail(&drv, RX, drv_chain(&drv, RX, &b, 1));
 	drv_kick(&drv, RX);
-	CHECK(test_wait_until(is_broken, NULL));
+	WAIT_FOR(virtio_dev_is_broken(dev));
 	tear_down_console();
 }
 

@@ -1,47 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* See virtio_driver.h and virtio_test.h. */
+/* See virtio_driver.h. */
 #include "virtio_driver.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../virtio-backends/util/log.h"
-
-unsigned int test_failures, test_failed;
-char test_log[512];
-unsigned int test_log_lines;
-
-static void catch_line(const char *line)
-{
-	snprintf(test_log, sizeof(test_log), "%s", line);
-	test_log_lines++;
-}
-
-void test_catch_log(void)
-{
-	test_log[0] = 0;
-	test_log_lines = 0;
-	hv_log_set_sink(catch_line);
-}
-
-bool test_log_has(const char *text)
-{
-	if (strstr(test_log, text))
-		return true;
-	printf("# the log says \"%s\"\n", test_log);
-	return false;
-}
-
-bool test_wait_until(bool (*done)(void *opaque), void *opaque)
-{
-	for (unsigned int i = 0; i < 50000; i++) {
-		if (done(opaque))
-			return true;
-		usleep(100);
-	}
-	return false;
-}
+#include "unit_test.h"
 
 static void drv_queue_interrupt(void *host, unsigned int queue)
 {
@@ -195,22 +160,12 @@ bool drv_used(struct drv *d, unsigned int q, uint32_t *id, uint32_t *len)
 	return true;
 }
 
-struct used_wait {
-	struct drv *d;
-	unsigned int q;
-	uint32_t *id, *len;
-};
-
-static bool used_wait_done(void *opaque)
-{
-	struct used_wait *w = opaque;
-
-	return drv_used(w->d, w->q, w->id, w->len);
-}
-
 bool drv_wait_used(struct drv *d, unsigned int q, uint32_t *id, uint32_t *len)
 {
-	struct used_wait w = { .d = d, .q = q, .id = id, .len = len };
-
-	return test_wait_until(used_wait_done, &w);
+	for (unsigned int i = 0; i < 50000; i++) {
+		if (drv_used(d, q, id, len))
+			return true;
+		usleep(100);
+	}
+	return false;
 }

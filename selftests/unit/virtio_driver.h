@@ -6,7 +6,6 @@
 #include <pthread.h>
 
 #include "../../virtio-backends/virtio.h"
-#include "virtio_test.h"
 
 /*
  * A driver's side of a virtio device, without a transport: guest memory, rings, interrupts. Two
@@ -66,7 +65,7 @@ void drv_avail(struct drv *d, unsigned int q, uint16_t head);
 void drv_kick(struct drv *d, unsigned int q);
 /* The next used element: true and its id and length; does not wait. */
 bool drv_used(struct drv *d, unsigned int q, uint32_t *id, uint32_t *len);
-/* Wait for it. */
+/* Wait for it, about five seconds. */
 bool drv_wait_used(struct drv *d, unsigned int q, uint32_t *id, uint32_t *len);
 
 #endif

@@ -17,6 +17,8 @@
 #include "../../virtio-backends/console.h"
 #include "../../virtio-backends/io_thread.h"
 #include "../../virtio-backends/rng.h"
+#include "unit_log.h"
+#include "unit_test.h"
 #include "virtio_driver.h"
 
 #define QSIZE		16

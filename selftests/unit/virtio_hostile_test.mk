@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 UNIT_TESTS += virtio_hostile_test
 virtio_hostile_test_SRCS := selftests/unit/virtio_hostile_test.c \
+	selftests/unit/unit_test.c selftests/unit/unit_log.c \
 	selftests/unit/virtio_driver.c virtio-backends/blk.c virtio-backends/blk_request.c \
 	virtio-backends/console.c virtio-backends/rng.c virtio-backends/loop.c \
 	virtio-backends/io_thread.c virtio-backends/virtq.c virtio-backends/virtio.c \

@@ -9,6 +9,8 @@
 
 #include "../../virtio-backends/transport/pci.h"
 #include "pci_fake_vm.h"
+#include "unit_log.h"
+#include "unit_test.h"
 #include "virtio_driver.h"
 
 #define ECAM		0xe0000000ULL

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "unit_log.h"
+#include "unit_test.h"
 #include "virtio_driver.h"
 
 /* A device that leaves its queues to the test. */

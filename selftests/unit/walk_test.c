@@ -8,16 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bool_test.h"
 #include "emulate_native.h"
 #include "mmu/walk.h"
-
-#define CHECK(cond)									\
-	do {										\
-		if (!(cond)) {								\
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond);		\
-			return false;							\
-		}									\
-	} while (0)
 
 #define CR0_PG		0x80000001UL
 #define CR0_WP		0x10000UL
@@ -480,10 +473,7 @@ static bool test_fuzz(void)
 	return true;
 }
 
-static const struct {
-	const char *name;
-	bool (*run)(void);
-} tests[] = {
+static const struct bool_test tests[] = {
 #define T(name) { #name, test_##name }
 	T(no_paging), T(2level), T(pse), T(pae), T(4level), T(5level), T(large_pages),
 	T(not_present), T(rights), T(smep_smap), T(protection_keys), T(reserved_address),
@@ -492,16 +482,7 @@ static const struct {
 
 int main(void)
 {
-	unsigned int i;
-	int bad = 0;
-
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	native_seed();
-	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-		bool ok = tests[i].run();
-
-		printf("%s walk_%s\n", ok ? "ok" : "not ok", tests[i].name);
-		bad |= !ok;
-	}
-	return bad;
+	return bool_tests_run(tests, sizeof(tests) / sizeof(tests[0]));
 }

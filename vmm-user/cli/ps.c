@@ -2,12 +2,11 @@
 /* hvm ps */
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../control/client.h"
-#include "../control/json.h"
 #include "cli.h"
 
 static const char ps_usage[] =
@@ -22,68 +21,91 @@ static const char ps_usage[] =
 "Exit status: 0, or 1 if the guests could not be listed.\n";
 
 struct guest {
-	uint64_t pid, cpus, mem, uptime_ms;
-	char status[16], serial[64], console[64];
+	json_t *answer;		/* the strings are its; NULL: it gave none that makes sense */
+	json_int_t pid, cpus, mem, uptime_ms;
+	const char *status, *serial, *console;
 };
+
+static bool read_answer(struct guest *g)
+{
+	return !json_unpack(g->answer, "{s:I, s:s, s:I, s:I, s:I, s?s, s?s}", "pid", &g->pid,
+			    "status", &g->status, "cpus", &g->cpus, "mem", &g->mem, "uptime_ms",
+			    &g->uptime_ms, "serial", &g->serial, "console", &g->console) &&
+	       g->pid > 0 && g->cpus >= 0 && g->mem >= 0 && g->uptime_ms >= 0;
+}
 
 /* A guest that ended meanwhile is none (-ENOENT); one that does not answer is shown as such. */
 static int query(const char *name, struct guest *g)
 {
-	char answer[HVM_CONTROL_LINE];
 	struct hv_err err = { 0 };
-	int ret = hvm_control_call(name, "query-status", answer, &err);
+	int ret;
 
-	memset(g, 0, sizeof(*g));
+	*g = (struct guest){ 0 };
+	ret = hvm_control_call(name, "query-status", &g->answer, &err);
 	if (ret == -ENOENT || ret == -EPIPE)
 		return -ENOENT;
-	if (ret || json_get_string(answer, "status", g->status, sizeof(g->status)) ||
-	    json_get_u64(answer, "pid", &g->pid) || json_get_u64(answer, "cpus", &g->cpus) ||
-	    json_get_u64(answer, "mem", &g->mem) ||
-	    json_get_u64(answer, "uptime_ms", &g->uptime_ms))
-		snprintf(g->status, sizeof(g->status), "unresponsive");
-	if (json_get_string(answer, "serial", g->serial, sizeof(g->serial)))
-		g->serial[0] = '\0';
-	if (json_get_string(answer, "console", g->console, sizeof(g->console)))
-		g->console[0] = '\0';
+	if (ret || !read_answer(g)) {
+		json_decref(g->answer);
+		*g = (struct guest){ .status = "unresponsive" };
+	}
 	return 0;
 }
 
-static void print_json(const char *name, const struct guest *g, bool first)
+static int print_json(const char *name, const struct guest *g, bool first, struct hv_err *err)
 {
-	char buf[1024];
-	struct json_out o;
+	json_t *o;
+	char *text;
 
-	json_out_init(&o, buf, sizeof(buf));
-	json_open(&o, NULL, '{');
-	json_string(&o, "name", name);
-	json_string(&o, "status", g->status);
-	if (g->pid) {
-		json_u64(&o, "pid", g->pid);
-		json_u64(&o, "cpus", g->cpus);
-		json_u64(&o, "mem", g->mem);
-		json_u64(&o, "uptime_ms", g->uptime_ms);
-	}
-	if (g->serial[0])
-		json_string(&o, "serial", g->serial);
-	if (g->console[0])
-		json_string(&o, "console", g->console);
-	json_close(&o, '}');
-	printf("%s%s", first ? "" : ",\n ", buf);
+	if (g->answer)
+		o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s*, s:s*}", "name", name, "status",
+			      g->status, "pid", g->pid, "cpus", g->cpus, "mem", g->mem,
+			      "uptime_ms", g->uptime_ms, "serial", g->serial, "console",
+			      g->console);
+	else
+		o = json_pack("{s:s, s:s}", "name", name, "status", g->status);
+	text = json_dumps(o, 0);
+	json_decref(o);
+	if (!text)
+		return hv_err_set(err, -ENOMEM, "out of memory");
+	printf("%s%s", first ? "" : ",\n ", text);
+	free(text);
+	return 0;
 }
 
 static void print_line(const char *name, const struct guest *g)
 {
-	uint64_t s = g->uptime_ms / 1000;
+	json_int_t s = g->uptime_ms / 1000;
 
-	printf("%-20s %8" PRIu64 " %-12s %4" PRIu64 " %8" PRIu64 " %3" PRIu64 ":%02u:%02u\n", name,
-	       g->pid, g->status, g->cpus, g->mem >> 20, s / 3600, (unsigned int)(s / 60 % 60),
+	printf("%-20s %8" JSON_INTEGER_FORMAT " %-12s %4" JSON_INTEGER_FORMAT
+	       " %8" JSON_INTEGER_FORMAT " %3" JSON_INTEGER_FORMAT ":%02u:%02u\n", name, g->pid,
+	       g->status, g->cpus, g->mem >> 20, s / 3600, (unsigned int)(s / 60 % 60),
 	       (unsigned int)(s % 60));
+}
+
+static int print_guests(const struct hvm_guest_list *list, bool json, struct hv_err *err)
+{
+	bool first = true;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < list->nr && !ret; i++) {
+		struct guest g;
+
+		if (query(list->name[i], &g))
+			continue;
+		if (json)
+			ret = print_json(list->name[i], &g, first, err);
+		else
+			print_line(list->name[i], &g);
+		json_decref(g.answer);
+		first = false;
+	}
+	return ret;
 }
 
 static int list_guests(bool json, struct hv_err *err)
 {
 	struct hvm_guest_list list;
-	bool first = true;
+	int ret;
 
 	if (hvm_control_list(&list, err))
 		return 1;
@@ -92,20 +114,12 @@ static int list_guests(bool json, struct hv_err *err)
 	else
 		printf("%-20s %8s %-12s %4s %8s %9s\n", "NAME", "PID", "STATE", "CPUS", "MEM",
 		       "TIME");
-	for (unsigned int i = 0; i < list.nr; i++) {
-		struct guest g;
-
-		if (query(list.name[i], &g))
-			continue;
-		if (json)
-			print_json(list.name[i], &g, first);
-		else
-			print_line(list.name[i], &g);
-		first = false;
-	}
+	ret = print_guests(&list, json, err);
+	hvm_control_list_free(&list);
+	if (ret)
+		return 1;
 	if (json)
 		printf("]\n");
-	hvm_control_list_free(&list);
 	return hvm_flush_stdout(err);
 }
 

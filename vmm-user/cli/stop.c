@@ -36,9 +36,8 @@ static double now(void)
 static int stop_guest(const char *name, bool force, unsigned int timeout, struct hv_err *err)
 {
 	const char *command = force ? "quit" : "system_powerdown";
-	char answer[HVM_CONTROL_LINE];
 	double end = now() + timeout;
-	int ret = hvm_control_call(name, command, answer, err);
+	int ret = hvm_control_call(name, command, NULL, err);
 
 	for (unsigned int i = 1; !ret && hvm_control_running(name); i++) {
 		if (now() >= end) {
@@ -49,7 +48,7 @@ static int stop_guest(const char *name, bool force, unsigned int timeout, struct
 		usleep(POLL_US);
 		/* A guest that is just starting does not hear the first one. */
 		if (!force && i % PUSH_AGAIN == 0)
-			hvm_control_call(name, command, answer, NULL);
+			hvm_control_call(name, command, NULL, NULL);
 	}
 	return ret ? 1 : 0;
 }

@@ -12,9 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "json.h"
-
 #define TIMEOUT_S	5
+#define MAX_LINE	4096	/* of an answer; a guest need not be trusted */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -124,12 +123,13 @@ static int control_connect(const char *name, struct hv_err *err)
 	return err ? err->code : -ENOENT;
 }
 
-static int read_line(int fd, const char *name, char line[HVM_CONTROL_LINE], struct hv_err *err)
+/* Returns the length of the line without its end, or -errno. */
+static int read_line(int fd, const char *name, char line[MAX_LINE], struct hv_err *err)
 {
-	size_t len = 0;
+	size_t have = 0;
 
-	while (len < HVM_CONTROL_LINE - 1) {
-		ssize_t n = recv(fd, line + len, HVM_CONTROL_LINE - 1 - len, 0);
+	while (have < MAX_LINE) {
+		ssize_t n = recv(fd, line + have, MAX_LINE - have, 0);
 		char *end;
 
 		if (n < 0 && errno == EINTR)
@@ -138,39 +138,50 @@ static int read_line(int fd, const char *name, char line[HVM_CONTROL_LINE], stru
 			return hv_err_set(err, -ETIMEDOUT, "guest %s does not answer", name);
 		if (n <= 0)
 			return hv_err_set(err, -EPIPE, "guest %s ended", name);
-		end = memchr(line + len, '\n', (size_t)n);
-		len += (size_t)n;
-		if (end) {
-			*end = '\0';
-			return 0;
-		}
+		end = memchr(line + have, '\n', (size_t)n);
+		have += (size_t)n;
+		if (end)
+			return (int)(end - line);
 	}
 	return hv_err_set(err, -EPROTO, "guest %s: the answer is too long", name);
 }
 
-int hvm_control_call(const char *name, const char *command, char answer[HVM_CONTROL_LINE],
-		     struct hv_err *err)
+static int send_command(int fd, const char *name, const char *command, struct hv_err *err)
 {
+	json_t *request = json_pack("{s:s}", "execute", command);
 	char line[128];
-	const char *value;
-	struct json_out o;
-	int fd = control_connect(name, err), ret;
+	size_t n = json_dumpb(request, line, sizeof(line) - 1, 0);
+
+	json_decref(request);
+	if (!n || n >= sizeof(line))
+		return hv_err_set(err, -ENOMEM, "command %s: too long, or out of memory", command);
+	line[n++] = '\n';
+	if (send(fd, line, n, MSG_NOSIGNAL) != (ssize_t)n)
+		return hv_err_set(err, -EPIPE, "guest %s does not answer", name);
+	return 0;
+}
+
+int hvm_control_call(const char *name, const char *command, json_t **value, struct hv_err *err)
+{
+	char line[MAX_LINE];
+	json_t *answer, *returned;
+	int fd = control_connect(name, err), len;
 
 	if (fd < 0)
 		return fd;
-	json_out_init(&o, line, sizeof(line) - 1);
-	json_open(&o, NULL, '{');
-	json_string(&o, "execute", command);
-	json_close(&o, '}');
-	line[o.len++] = '\n';
-	if (send(fd, line, o.len, MSG_NOSIGNAL) != (ssize_t)o.len)
-		ret = hv_err_set(err, -EPIPE, "guest %s does not answer", name);
-	else
-		ret = read_line(fd, name, answer, err);
+	len = send_command(fd, name, command, err);
+	if (!len)
+		len = read_line(fd, name, line, err);
 	close(fd);
-	if (!ret && json_get(answer, "return", &value))
-		ret = hv_err_set(err, -EPROTO, "guest %s refuses %s: %.120s", name, command, answer);
-	else if (!ret)
-		memmove(answer, value, strlen(value) + 1);
-	return ret;
+	if (len < 0)
+		return len;
+	answer = json_loadb(line, (size_t)len, JSON_REJECT_DUPLICATES, NULL);
+	returned = json_object_get(answer, "return");
+	if (returned && value)
+		*value = json_incref(returned);
+	json_decref(answer);
+	if (!returned)
+		return hv_err_set(err, -EPROTO, "guest %s refuses %s: %.*s", name, command,
+				  len < 120 ? len : 120, line);
+	return 0;
 }

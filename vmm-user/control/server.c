@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "json.h"
 #include "runtime.h"
 
 #define MAX_CLIENTS	8
@@ -36,88 +36,60 @@ struct hvm_control {
 	struct client client[MAX_CLIENTS];
 };
 
-/* ---- Commands ---- */
+/* ---- Commands: each returns the answer, or NULL when there is no memory for it ---- */
 
-static void answer_error(struct json_out *o, const char *class, const char *desc)
+static json_t *answer_error(const char *class, const char *desc)
 {
-	json_open(o, NULL, '{');
-	json_open(o, "error", '{');
-	json_string(o, "class", class);
-	json_string(o, "desc", desc);
-	json_close(o, '}');
-	json_close(o, '}');
+	return json_pack("{s:{s:s, s:s}}", "error", "class", class, "desc", desc);
 }
 
-static void answer_begin(struct json_out *o)
-{
-	json_open(o, NULL, '{');
-	json_open(o, "return", '{');
-}
-
-static void answer_end(struct json_out *o)
-{
-	json_close(o, '}');
-	json_close(o, '}');
-}
-
-static void do_query_status(struct hvm_control *c, struct json_out *o)
+static json_t *do_query_status(struct hvm_control *c)
 {
 	struct hvm_machine_info info;
 
 	hvm_machine_info(c->machine, &info);
-	answer_begin(o);
-	json_string(o, "name", info.name);
-	json_u64(o, "pid", (uint64_t)getpid());
-	json_string(o, "status", info.status);
-	json_u64(o, "cpus", info.cpus);
-	json_u64(o, "mem", info.mem);
-	json_u64(o, "uptime_ms", info.uptime_ms);
-	if (info.serial)
-		json_string(o, "serial", info.serial);
-	if (info.console)
-		json_string(o, "console", info.console);
-	answer_end(o);
+	return json_pack("{s:{s:s, s:I, s:s, s:I, s:I, s:I, s:s*, s:s*}}", "return",
+			 "name", info.name,
+			 "pid", (json_int_t)getpid(),
+			 "status", info.status,
+			 "cpus", (json_int_t)info.cpus,
+			 "mem", (json_int_t)info.mem,
+			 "uptime_ms", (json_int_t)info.uptime_ms,
+			 "serial", info.serial,
+			 "console", info.console);
 }
 
-static void do_powerdown(struct hvm_control *c, struct json_out *o)
+static json_t *do_powerdown(struct hvm_control *c)
 {
 	bool heard = hvm_machine_power_button(c->machine);
 
-	answer_begin(o);
-	json_bool(o, "heard", heard);
-	answer_end(o);
+	return json_pack("{s:{s:b}}", "return", "heard", heard);
 }
 
-static void do_quit(struct hvm_control *c, struct json_out *o)
+static json_t *do_quit(struct hvm_control *c)
 {
 	hvm_machine_quit(c->machine);
-	answer_begin(o);
-	answer_end(o);
+	return json_pack("{s:{}}", "return");
 }
 
-static void control_execute(struct hvm_control *c, const char *line, struct json_out *o)
+static json_t *control_execute(struct hvm_control *c, const json_t *request)
 {
 	static const struct {
 		const char *name;
-		void (*fn)(struct hvm_control *c, struct json_out *o);
+		json_t *(*fn)(struct hvm_control *c);
 	} commands[] = {
 		{ "query-status", do_query_status },
 		{ "system_powerdown", do_powerdown },
 		{ "quit", do_quit },
 	};
-	char name[64];
+	const char *name = json_string_value(json_object_get(request, "execute"));
 
-	if (json_get_string(line, "execute", name, sizeof(name))) {
-		answer_error(o, "GenericError", "not a command: {\"execute\": NAME} is wanted");
-		return;
-	}
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (!strcmp(name, commands[i].name)) {
-			commands[i].fn(c, o);
-			return;
-		}
-	}
-	answer_error(o, "CommandNotFound", "no such command");
+	if (!name)
+		return answer_error("GenericError", "not a command: {\"execute\": NAME} is wanted");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(name, commands[i].name))
+			return commands[i].fn(c);
+	return answer_error("CommandNotFound", "no such command");
 }
 
 /* ---- Clients ---- */
@@ -133,23 +105,30 @@ static void client_close(struct client *cl)
 	cl->len = 0;
 }
 
-/* Answers are short: a client that does not take them has gone wrong. */
-static bool client_answer(struct client *cl, const char *line)
+/*
+ * A line is not trusted. Its length bounds what reading it can take: MAX_LINE bytes become at most
+ * 320 KiB of values, freed before the next line, and 170 KiB of stack at the 2048 levels of nesting
+ * where the library stops. Answers are short: a client that does not take one has gone wrong.
+ */
+static bool client_answer(struct client *cl, const char *line, size_t len)
 {
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *answer = control_execute(cl->control, request);
 	char buf[MAX_LINE];
-	struct json_out o;
+	size_t n = json_dumpb(answer, buf, sizeof(buf) - 1, 0);	/* 0: no answer */
 
-	json_out_init(&o, buf, sizeof(buf) - 1);
-	control_execute(cl->control, line, &o);
-	buf[o.len] = '\n';
-	return !o.full && send(cl->fd, buf, o.len + 1, MSG_DONTWAIT | MSG_NOSIGNAL) ==
-			  (ssize_t)o.len + 1;
+	json_decref(request);
+	json_decref(answer);
+	if (!n || n >= sizeof(buf))
+		return false;
+	buf[n++] = '\n';
+	return send(cl->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n;
 }
 
 static void client_ready(void *opaque, uint32_t events)
 {
 	struct client *cl = opaque;
-	ssize_t n = recv(cl->fd, cl->line + cl->len, sizeof(cl->line) - 1 - cl->len, MSG_DONTWAIT);
+	ssize_t n = recv(cl->fd, cl->line + cl->len, sizeof(cl->line) - cl->len, MSG_DONTWAIT);
 	char *end;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -159,19 +138,17 @@ static void client_ready(void *opaque, uint32_t events)
 		return;
 	}
 	cl->len += (size_t)n;
-	cl->line[cl->len] = '\0';
 	while ((end = memchr(cl->line, '\n', cl->len))) {
 		size_t used = (size_t)(end + 1 - cl->line);
 
-		*end = '\0';
-		if (!client_answer(cl, cl->line)) {
+		if (!client_answer(cl, cl->line, used - 1)) {
 			client_close(cl);
 			return;
 		}
 		cl->len -= used;
-		memmove(cl->line, cl->line + used, cl->len + 1);
+		memmove(cl->line, cl->line + used, cl->len);
 	}
-	if (cl->len == sizeof(cl->line) - 1)
+	if (cl->len == sizeof(cl->line))
 		client_close(cl);	/* a line that long is no command */
 }
 

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* See control_world.h. */
+#include "control_world.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+unsigned int machine_pushes, machine_quits;
+
+void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info)
+{
+	*info = (struct hvm_machine_info){
+		.name = "g", .status = "running", .cpus = 2, .mem = 1ULL << 40,
+		.uptime_ms = 3723004, .console = "/dev/pts/\"7\"",
+	};
+}
+
+bool hvm_machine_power_button(struct hvm_machine *m)
+{
+	return ++machine_pushes > 1;
+}
+
+void hvm_machine_quit(struct hvm_machine *m)
+{
+	machine_quits++;
+}
+
+/* For "hvm run", which this program does not run. */
+int hvm_machine_create(const struct hvm_config *cfg, struct hvm_machine **m, struct hv_err *e)
+{
+	return -ENOSYS;
+}
+
+enum hvm_status hvm_machine_run(struct hvm_machine *m, struct hv_err *e)
+{
+	return HVM_STATUS_ERROR;
+}
+
+int hvm_machine_destroy(struct hvm_machine *m, struct hv_err *e)
+{
+	return -ENOSYS;
+}
+
+void longest_line(char line[MAX_LINE], const char *head, const char *unit, const char *tail)
+{
+	size_t n = strlen(head), end = MAX_LINE - 1 - strlen(tail);
+
+	memcpy(line, head, n);
+	while (n + strlen(unit) <= end) {
+		memcpy(line + n, unit, strlen(unit));
+		n += strlen(unit);
+	}
+	memset(line + n, ' ', end - n);
+	memcpy(line + end, tail, strlen(tail));
+	line[MAX_LINE - 1] = '\n';
+}
+
+char world_dir[] = "/tmp/hvm-test-XXXXXX";
+
+int world_start(void)
+{
+	if (!mkdtemp(world_dir) || setenv("XDG_RUNTIME_DIR", world_dir, 1)) {
+		perror(world_dir);
+		return -errno;
+	}
+	return 0;
+}
+
+int world_stop(void)
+{
+	char path[sizeof(world_dir) + 8];
+
+	snprintf(path, sizeof(path), "%s/hvm", world_dir);
+	return rmdir(path) || rmdir(world_dir) ? -errno : 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef CONTROL_WORLD_H
+#define CONTROL_WORLD_H
+
+#include "../../vmm-user/control/runtime.h"
+#include "../../vmm-user/machine.h"
+
+/* What both ends of the control socket are tested with: a machine, and lines of the protocol. */
+
+#define MAX_LINE	4096	/* with its end */
+#define STATUS		"{\"execute\": \"query-status\"}"
+
+struct line {
+	const char *text;
+	size_t len;		/* a NUL may be inside */
+};
+#define LINE(s)	{ s, sizeof(s) - 1 }
+
+/* Fill the longest line: @head, then @unit again and again, then @tail. */
+void longest_line(char line[MAX_LINE], const char *head, const char *unit, const char *tail);
+
+/* How often the machine's power button was pushed, which it hears the second time, and its plug. */
+extern unsigned int machine_pushes, machine_quits;
+
+/* $XDG_RUNTIME_DIR from world_start() on. Both return 0 or -errno. */
+extern char world_dir[];
+int world_start(void);
+/* Fails if a guest left something. */
+int world_stop(void);
+
+#endif
