@@ -43,6 +43,9 @@ serial() {
 # names only files there: it has no way to quote a name.
 machine_command() {
 	local time0=utc
+	if [ "$mode" = shell ] && [ ! -t 0 ]; then
+		die "a shell on an Intel host needs a terminal as its standard input; give a command instead"
+	fi
 	# Time follows instructions: the processor's own idea of its frequency is wrong here.
 	cmdline+=" hv.disks=sr1,sr2,sr3 tsc_early_khz=$((machine_ips / 1000))"
 	cmdline+=' i8042.noaux i8042.nokbd mitigations=off'
@@ -91,5 +94,8 @@ machine_command() {
 		fi
 		serial 4 status
 	} >"$run/bochsrc"
-	machine=(env -C "$run" ${deterministic:+BOCHS_SEED=1} "$bochs/bochs" -q -f bochsrc)
+	# Its standard output is no part of the emulated host's.
+	# shellcheck disable=SC2016
+	machine=(env -C "$run" ${deterministic:+BOCHS_SEED=1} sh -c 'exec "$0" "$@" >>emulator.log 2>&1'
+		"$bochs/bochs" -q -f bochsrc)
 }
