@@ -90,7 +90,7 @@ for n in $(seq 100); do
 	kill -0 "$emulator" 2>/dev/null || break
 	sleep 0.1
 done
-check killed_with_script test "$n" -lt 100
+check killed_with_script test -n "$emulator" -a "$n" -lt 100
 
 # A deterministic host: python measures its own work.
 # shellcheck disable=SC2016
