@@ -74,7 +74,7 @@ machine_command() {
 			log: bochs.log
 			panic: action=fatal
 			error: action=report
-			info: action=report
+			info: action=ignore
 			debug: action=ignore
 			ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 			ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
