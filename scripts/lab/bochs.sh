@@ -51,6 +51,8 @@ machine_command() {
 	cmdline+=' i8042.noaux i8042.nokbd mitigations=off'
 	# A self-test of the entropy source that takes half a second; RDRAND is trusted instead.
 	cmdline+=' initcall_blacklist=jent_mod_init'
+	# The newest models have 5-level paging, with which Bochs does not come back from SMM.
+	cmdline+=' no5lvl'
 	if [ -n "$deterministic" ]; then
 		time0=$(date -ud 2025-01-01 +%s)
 		cmdline+=' nokaslr norandmaps'
