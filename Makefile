@@ -93,12 +93,6 @@ unit-tests: $(UNIT_TESTS:%=$(B)/unit/%)
 # Tests of the ioctl interface: each *_test.c with the other sources of its directory.
 UAPI_COMMON := $(filter-out %_test.c,$(wildcard selftests/uapi/*.c))
 UAPI_TESTS := $(patsubst selftests/uapi/%.c,%,$(wildcard selftests/uapi/*_test.c))
-# A suite of its own: see "Storms" in Documentation/testing.rst.
-UAPI_TESTS := $(filter-out mmu_storm_test,$(UAPI_TESTS))
-storm-tests: $(B)/storm/mmu_storm_test
-$(B)/storm/%: selftests/uapi/%.c $(UAPI_COMMON) $(wildcard selftests/uapi/*.h)
-	@mkdir -p $(@D)
-	$(CC) $(HV_CPPFLAGS) $(HV_CFLAGS) -static -o $@ $< $(UAPI_COMMON) -lpthread
 uapi-tests: $(UAPI_TESTS:%=$(B)/uapi/%)
 $(B)/uapi/%: selftests/uapi/%.c $(UAPI_COMMON) $(wildcard selftests/uapi/*.h)
 	@mkdir -p $(@D)
@@ -126,8 +120,6 @@ check-e2e:
 	scripts/check/run e2e
 check-vmx:
 	scripts/check/run vmx
-check-storm:
-	scripts/check/run storm
 
 demo:
 	scripts/demo
@@ -186,11 +178,10 @@ help:
 	@echo '  demo           boot a Debian guest with hvm on an emulated host, and run a command in it'
 	@echo '  check          set up, then all tests'
 	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e, check-vmx: parts of it'
-	@echo '  check-storm    memory storms under running vCPUs (not part of check)'
 	@echo '  bench          cost of each VM exit on /dev/hv and /dev/kvm'
 	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
-.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests lab-tests storm-tests check-storm check check-style check-unit \
+.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests lab-tests check check-style check-unit \
 	check-uapi check-guests check-e2e check-vmx demo bench lab setup install install-module install-hvm \
 	uninstall man clean help

@@ -11,7 +11,7 @@ machine_ips=100000000
 
 machine_artefacts() {
 	bochs=$(artefact bochs "$(hash_of "$h"/bochs/*.patch /etc/os-release \
-		-- "$(recipe build_bochs private_apt apt_lines)")" build_bochs)
+		-- "$(recipe build_bochs debian_source apply_patches private_apt apt_lines)")" build_bochs)
 	ramfs=$(artefact "bochsramfs-$kernel" "$(hash_of "$h/initramfs-init" \
 		-- "$(recipe build_bochsramfs ramfs_modules pack_ramfs)" "$kdir")" build_bochsramfs "$kdir")
 	grep -qxF -- "$model" "$bochs/models" ||

@@ -6,18 +6,9 @@
 # Bochs 3.0 from Debian's source of it (Debian 13's, on Debian 12 too), with the patches of bochs/.
 # Debian's own binary has a debugger built in, which halves its speed, and no window-less display.
 build_bochs() {
-	local dir=$1 uri name hash
-	mkdir "$dir/apt" "$dir/src"
-	apt_lines trixie | sed 's/^deb /deb-src /' >"$dir/apt/sources.list"
-	private_apt "$dir/apt" update
-	read -r uri name hash < <(private_apt "$dir/apt" source --print-uris bochs/trixie |
-		sed -nE "s/^'([^']+)' ([^ ]+\.orig\.tar\.[a-z0-9]+) [0-9]+ (SHA256:[0-9a-f]{64})$/\1 \2 \3/p")
-	[ -n "$hash" ] || die "Debian 13's package source does not offer the source of Bochs"
-	(cd "$dir/apt" && /usr/lib/apt/apt-helper download-file "$uri" "$name" "$hash")
-	tar -xf "$dir/apt/$name" -C "$dir/src" --strip-components=1
-	for name in "$lab_dir"/bochs/*.patch; do
-		patch -d "$dir/src" -p1 <"$name"
-	done
+	local dir=$1
+	debian_source "$dir/src" bochs
+	apply_patches "$dir/src" bochs
 	# The code must run on whatever machine the cache is used on: no -march=native.
 	(cd "$dir/src" && CFLAGS=-O2 CXXFLAGS=-O2 ./configure --enable-cpu-level=6 --enable-x86-64 \
 		--enable-smp --enable-vmx=2 --enable-svm --enable-avx --enable-evex \
@@ -29,7 +20,7 @@ build_bochs() {
 	{ "$dir/bochs" -help cpu 2>&1 || true; } | sed -n '/^Supported CPU/,$p' |
 		grep -xE '[a-z0-9_]+' >"$dir/models"
 	grep -qx corei7_skylake_x "$dir/models"
-	rm -rf "$dir/apt" "$dir/src"
+	rm -rf "$dir/src"
 }
 
 # The initramfs of a Bochs host: its disks are ATAPI drives.

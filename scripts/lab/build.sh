@@ -6,6 +6,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=scripts/lab/build-bochs.sh
 . "$lab_dir/build-bochs.sh"
+# shellcheck source=scripts/lab/build-qemu.sh
+. "$lab_dir/build-qemu.sh"
 
 # Proxy settings of the machine's apt, as mmdebstrap options.
 apt_proxy_opts() {
@@ -24,6 +26,28 @@ private_apt() {
 		-o Dir::State::Status="$dir/status" -o Dir::Cache="$dir" \
 		-o Dir::Cache::Archives="$dir/archives" -o APT::Sandbox::User=root \
 		-o Debug::NoLocking=1 "$@"
+}
+
+# debian_source DIR PACKAGE: unpack the upstream source that Debian 13 has, on Debian 12 too, into DIR.
+debian_source() {
+	local dir=$1 package=$2 apt=$1.apt uri name hash
+	mkdir -p "$apt" "$dir"
+	apt_lines trixie | sed 's/^deb /deb-src /' >"$apt/sources.list"
+	private_apt "$apt" update
+	read -r uri name hash < <(private_apt "$apt" source --print-uris "$package/trixie" |
+		sed -nE "s/^'([^']+)' ([^ ]+\.orig\.tar\.[a-z0-9]+) [0-9]+ (SHA256:[0-9a-f]{64})$/\1 \2 \3/p")
+	[ -n "$hash" ] || die "Debian 13's package source does not offer the source of $package"
+	(cd "$apt" && /usr/lib/apt/apt-helper download-file "$uri" "$name" "$hash")
+	tar -xf "$apt/$name" -C "$dir" --strip-components=1
+	rm -rf "$apt"
+}
+
+# apply_patches DIR NAME: our patches of NAME/ to the source in DIR.
+apply_patches() {
+	local patch
+	for patch in "$lab_dir/$2"/*.patch; do
+		patch -d "$1" -p1 <"$patch"
+	done
 }
 
 # bootstrap TARGET SUITE PACKAGES [SOURCE-LINE...]: a minimal Debian tree with these packages.
@@ -61,7 +85,8 @@ mkfs_tree() {
 		-E lazy_itable_init=0,root_owner=0:0 -d "$dir" "$image"
 }
 
-# The emulated host's user space. Its QEMU also is the emulator that runs the lab.
+# The emulated host's user space. Its QEMU is for nested guests; qemu-img and the firmware also serve
+# the machine itself.
 host_packages="qemu-system-x86,qemu-utils,seabios,kmod,iproute2,procps,strace,gdb-minimal,busybox,\
 e2fsprogs,util-linux,libaio1,liburing2,zlib1g,libzstd1,libjansson4,libasan8,libubsan1,\
 python3-minimal,xxd"

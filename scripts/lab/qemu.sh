@@ -7,7 +7,9 @@ machine_mem=2048
 machine_ports=virtio
 
 machine_artefacts() {
-	:
+	emulator=$(artefact qemu "$(hash_of "$h"/qemu/*.patch /etc/os-release \
+		-- "$(recipe build_qemu program_libraries bootstrap debian_source apply_patches \
+			private_apt apt_lines)")" build_qemu)
 }
 
 # port_fifo NAME: a port hv.NAME of the emulated host, for the caller to read from $run/NAME.out.
@@ -19,8 +21,10 @@ port_fifo() {
 # Set machine to the command that runs the emulated host.
 machine_command() {
 	local disk nested n=0
-	machine=("$hosttree/bin/qemu-system-x86_64" -nodefaults -no-user-config -display none -no-reboot
+	machine=("$emulator/bin/qemu-system-x86_64" -nodefaults -no-user-config -display none -no-reboot
 		-smp "$cpus" -m "$mem" -cpu max)
+	# Its firmware is the emulated host's QEMU's.
+	machine+=(-L "$hosttree/root/usr/share/qemu" -L "$hosttree/root/usr/share/seabios")
 	# KVM only where it can give the lab's host SVM; anything else is left alone.
 	nested=$(cat /sys/module/kvm_amd/parameters/nested 2>/dev/null || true)
 	if [ -n "$deterministic" ]; then
