@@ -176,6 +176,15 @@ int hv_exit_ud(struct hv_vcpu *vcpu, bool may_sleep)
 	return HV_NEXT_RESUME;
 }
 
+/* Nothing waits: both are a NOP, even to a guest that was not offered them. */
+int hv_exit_mwait(struct hv_vcpu *vcpu, bool may_sleep)
+{
+	if (!hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+	    !hv_cpuid_has_mwait(vcpu))
+		return hv_exit_ud(vcpu, may_sleep);
+	return hv_exit_skip(vcpu, may_sleep);
+}
+
 static int hv_set_cr8(struct hv_vcpu *vcpu, u64 value)
 {
 	if (value & ~0xfULL)
@@ -260,6 +269,8 @@ static void hv_pio_to_rax(struct hv_vcpu *vcpu, unsigned int size, u32 value)
 		*rax = (*rax & ~0xffULL) | (u8)value;
 }
 
+#define HV_PORT_OUT_7E	0x7e	/* KVM_X86_QUIRK_OUT_7E_INC_RIP */
+
 /* The instruction completes when user space comes back (hv_emulate_complete). */
 int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 next_rip,
 		bool may_sleep)
@@ -286,6 +297,11 @@ int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 
 		.active = true, .in = in, .size = size, .port = port, .count = 1,
 		.rip = vcpu->regs.rip, .next_rip = next_rip,
 	};
+	/* User space that resets the vCPU at such an exit sets RIP: retire the instruction before. */
+	if (!in && port == HV_PORT_OUT_7E && hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
+		vcpu->pio.active = false;
+		hv_retire(vcpu, next_rip);
+	}
 	run->exit_reason = KVM_EXIT_IO;
 	run->io.direction = in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
 	run->io.size = size;

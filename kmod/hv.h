@@ -25,12 +25,13 @@
 #include <linux/types.h>
 #include <linux/xarray.h>
 
+#include "linux/kvm_later.h"
 #include "stats.h"
 #include "x86/emulate.h"
 
-#define HV_MAX_VCPUS		255		/* xAPIC ids 0-254 */
+#define HV_MAX_VCPUS		1024
 #define HV_SOFT_MAX_VCPUS	64		/* what KVM_CAP_NR_VCPUS recommends at most */
-#define HV_MAX_VCPU_ID		255		/* ids are below this */
+#define HV_MAX_VCPU_ID		4096		/* ids are below this: room for topologies with gaps */
 #define HV_USER_SLOTS		32764		/* memory slots a VM can have (as KVM on x86) */
 #define HV_MAX_GSI		4096		/* routable interrupt lines, routing entries */
 
@@ -330,6 +331,7 @@ struct hv_vm {
 	atomic_t quiescing;		/* writers in hv_vcpus_quiesce() */
 	wait_queue_head_t quiesce_wait;	/* vCPUs wait for them to finish */
 	struct hv_memslots __rcu *memslots;
+	struct xarray slot_ids;		/* id -> slot; under slots_lock */
 	u64 nr_slot_pages;
 
 	struct hv_mmu mmu;
@@ -367,7 +369,9 @@ struct hv_vm {
 	u32 default_tsc_khz;
 	u64 msr_wall_clock;
 
-	u64 disabled_quirks;
+	u64 disabled_quirks;		/* KVM_X86_QUIRK_* */
+	bool x2apic_ids;		/* KVM_GET_LAPIC and MSIs have 32-bit APIC ids */
+	bool x2apic_no_broadcast_quirk;	/* 0xff in an MSI is id 255 to an x2APIC */
 	u64 tss_addr, identity_map_addr;
 	bool exception_payload, triple_fault_event;
 
@@ -455,7 +459,16 @@ void hv_vms_each(void (*fn)(struct hv_vm *vm));	/* none comes or goes meanwhile 
 int hv_vm_create(unsigned long type);		/* returns a descriptor or -errno */
 void hv_vm_get(struct hv_vm *vm);
 void hv_vm_put(struct hv_vm *vm);
+
+/* ---- caps.c -------------------------------------------------------------------------------- */
+
 int hv_check_extension(struct hv_vm *vm, long cap);	/* vm may be NULL */
+int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap);
+
+static inline bool hv_has_quirk(const struct hv_vm *vm, u64 quirk)
+{
+	return !(READ_ONCE(vm->disabled_quirks) & quirk);
+}
 
 static inline bool hv_irqchip_in_kernel(const struct hv_vm *vm)
 {
@@ -488,7 +501,7 @@ int hv_guest_read_u64_nofault(struct hv_vm *vm, u64 gpa, u64 *val);	/* gpa is 8-
 int hv_guest_write_nofault(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len);
 /* Returns 0 if exchanged, 1 if the old value differed, -EFAULT. size is 1, 2, 4 or 8, aligned. */
 int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int size);
-int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region *mem);
+int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region2 *mem);
 int hv_slot_get_dirty_log(struct hv_vm *vm, struct kvm_dirty_log *log);
 int hv_slots_init(struct hv_vm *vm);
 void hv_slots_free(struct hv_vm *vm);
@@ -572,6 +585,7 @@ int hv_exit_hypercall(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_xsetbv(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_skip(struct hv_vcpu *vcpu, bool may_sleep);	/* INVD, WBINVD, MONITOR...: a NOP */
 int hv_exit_ud(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_exit_mwait(struct hv_vcpu *vcpu, bool may_sleep);	/* MONITOR, MWAIT */
 int hv_exit_irq_window(struct hv_vcpu *vcpu);	/* events.c: the guest can take interrupts now */
 int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 next_rip,
 		bool may_sleep);
@@ -597,6 +611,11 @@ int hv_emulate_mmio(struct hv_vcpu *vcpu, u64 gpa, bool may_sleep);
 int hv_insn_end(struct hv_vcpu *vcpu, bool may_sleep, u64 *next_rip, struct hv_insn *insn);
 /* Translate a guest-virtual address as the guest would: 0, 1 (#PF queued if @fault), -errno. */
 int hv_gva_to_gpa(struct hv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa);
+/*
+ * The guest's #UD: the other vendor's hypercall instruction becomes the CPU's own, whose third byte
+ * is @native (KVM_X86_QUIRK_FIX_HYPERCALL_INSN); else the exception goes on to the guest.
+ */
+int hv_exit_undefined(struct hv_vcpu *vcpu, u8 native, bool may_sleep);
 int hv_emulate_complete(struct hv_vcpu *vcpu);		/* KVM_RUN after KVM_EXIT_MMIO/IO */
 
 #endif

@@ -196,15 +196,17 @@ void svm_msr_intercept(struct svm_vcpu *svm, u32 msr, bool read, bool write)
 	}
 }
 
+/*
+ * #DB and #AC are taken so that a guest cannot keep the CPU delivering them for ever, #UD for the
+ * other vendor's hypercalls; #MC belongs to the host.
+ */
+#define SVM_EXCEPTIONS	(BIT(1) | BIT(6) | BIT(17) | BIT(18))
+
 static void svm_init_intercepts(struct svm_vmcb *vmcb)
 {
 	vmcb->intercept_cr = SVM_CR_WRITE(4);
 	vmcb->intercept_dr = SVM_DR_ALL;
-	/*
-	 * #DB and #AC are taken so that a guest cannot keep the CPU delivering them for ever;
-	 * #MC belongs to the host.
-	 */
-	vmcb->intercept_exceptions = BIT(1) | BIT(17) | BIT(18);
+	vmcb->intercept_exceptions = SVM_EXCEPTIONS;
 	vmcb->intercept1 = SVM_I1_INTR | SVM_I1_NMI | SVM_I1_SMI | SVM_I1_INIT | SVM_I1_RDPMC |
 			   SVM_I1_CPUID | SVM_I1_RSM | SVM_I1_INVD | SVM_I1_HLT | SVM_I1_INVLPGA |
 			   SVM_I1_IOIO | SVM_I1_MSR | SVM_I1_SHUTDOWN;
@@ -277,7 +279,7 @@ void svm_update(struct hv_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_vmcb *vmcb = svm->vmcb;
-	u32 exceptions = BIT(1) | BIT(17) | BIT(18);
+	u32 exceptions = SVM_EXCEPTIONS;
 	const struct hv_cpuid *cpuid = vcpu->cpuid;
 	const struct kvm_cpuid_entry2 *e;
 

@@ -292,7 +292,16 @@ static int hv_msr_set_misc_enable(struct hv_vcpu *vcpu, u64 value, bool host)
 			return 1;
 		value = (value & ~HV_MISC_ENABLE_EMON) | (old & HV_MISC_ENABLE_EMON);
 	}
+	if (((old ^ value) & HV_MISC_ENABLE_MWAIT) &&
+	    !hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)) {
+		/* The bit exists on CPUs with SSE3 (SDM vol. 4, table 2-2). */
+		const struct kvm_cpuid_entry2 *e = hv_cpuid_find(vcpu->cpuid, 1, 0);
+
+		if (!e || !(e->ecx & BIT(0)))
+			return 1;
+	}
 	vcpu->msrs.misc_enable = value;
+	hv_cpuid_refresh(vcpu);
 	return 0;
 }
 

@@ -60,6 +60,7 @@ void hv_cpuid_query(struct hv_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx
 void hv_cpuid_free(struct hv_vcpu *vcpu);
 /* CR4, XCR0, APIC_BASE or MISC_ENABLE changed: the bits of the table that follow them. */
 void hv_cpuid_refresh(struct hv_vcpu *vcpu);
+bool hv_cpuid_has_mwait(const struct hv_vcpu *vcpu);
 
 /* ---- msr.c --------------------------------------------------------------------------------- */
 
