@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Capabilities: what KVM_CHECK_EXTENSION answers and KVM_ENABLE_CAP turns on. */
 #include <linux/cpumask.h>
+#include <linux/kvm_para.h>
+#include <asm/cpufeature.h>
 
 #include "hv.h"
 #include "irq/irq.h"
+#include "irq/lapic_defs.h"
 #include "x86/x86.h"
 
 /*
@@ -16,6 +19,24 @@
 		   KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | KVM_X86_QUIRK_SLOT_ZAP_ALL)
 
 #define HV_X2APIC_API_FLAGS (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+
+#define HV_MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN |	\
+			     KVM_MSR_EXIT_REASON_FILTER)
+#define HV_HYPERCALL_EXITS BIT_ULL(KVM_HC_MAP_GPA_RANGE)
+
+/*
+ * PAUSE never exits. A guest that waits in MWAIT must not stop the CPU's timer for good, nor sleep
+ * through the store it waits for.
+ */
+static u32 hv_disable_exits_supported(void)
+{
+	u32 bits = KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_HLT;
+
+	if (boot_cpu_has(X86_FEATURE_MWAIT) && boot_cpu_has(X86_FEATURE_ARAT) &&
+	    !boot_cpu_has_bug(X86_BUG_MONITOR))
+		bits |= KVM_X86_DISABLE_EXITS_MWAIT;
+	return bits;
+}
 
 int hv_check_extension(struct hv_vm *vm, long cap)
 {
@@ -71,7 +92,24 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 	case KVM_CAP_USER_MEMORY2:
 	case KVM_CAP_MMU_SHADOW_CACHE_CONTROL:
 	case KVM_CAP_DISABLE_QUIRKS:
+	case KVM_CAP_X86_USER_SPACE_MSR:
+	case KVM_CAP_X86_MSR_FILTER:
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+	case KVM_CAP_MSR_PLATFORM_INFO:
+	case KVM_CAP_VCPU_ATTRIBUTES:
+	case KVM_CAP_SYS_ATTRIBUTES:
+	case KVM_CAP_SREGS2:
 		return 1;
+	case KVM_CAP_SYNC_REGS:
+		return KVM_SYNC_X86_VALID_FIELDS;
+	case KVM_CAP_EXIT_HYPERCALL:
+		return HV_HYPERCALL_EXITS;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return hv_disable_exits_supported();
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		return HV_APIC_BUS_NS;
+	case KVM_CAP_SET_GUEST_DEBUG2:
+		return HV_GUESTDBG_VALID;
 	case KVM_CAP_DISABLE_QUIRKS2:
 		return HV_QUIRKS;
 	case KVM_CAP_X2APIC_API:
@@ -125,12 +163,51 @@ static int hv_vm_set_x2apic_api(struct hv_vm *vm, u64 flags)
 	return 0;
 }
 
+/* Of vCPUs made from now on. What this host cannot do is accepted and has no effect, as in KVM. */
+static int hv_vm_disable_exits(struct hv_vm *vm, u64 bits)
+{
+	if (bits & ~(u64)(KVM_X86_DISABLE_EXITS_MWAIT | KVM_X86_DISABLE_EXITS_HLT |
+			  KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_CSTATE))
+		return -EINVAL;
+	vm->disabled_exits |= bits & hv_disable_exits_supported();
+	return 0;
+}
+
+/* Before there are timers. The longest time they can be set to must fit 64 bits of ns. */
+static int hv_vm_set_apic_bus(struct hv_vm *vm, u64 ns)
+{
+	if (!ns || ns > U64_MAX / ((u64)U32_MAX * HV_APIC_MAX_DIVISOR))
+		return -EINVAL;
+	if (!hv_irqchip_in_kernel(vm))
+		return -ENXIO;
+	if (vm->created_vcpus)
+		return -EINVAL;
+	vm->apic_bus_ns = ns;
+	return 0;
+}
+
+static int hv_vm_set_bits(u64 *to, u64 bits, u64 valid)
+{
+	if (bits & ~valid)
+		return -EINVAL;
+	WRITE_ONCE(*to, bits);
+	return 0;
+}
+
+static int hv_vm_set_emulation_exit(struct hv_vm *vm, u64 on)
+{
+	if (on > 1)
+		return -EINVAL;
+	WRITE_ONCE(vm->exit_on_emulation_failure, on);
+	return 0;
+}
+
 /* KVM_CAP_DISABLE_QUIRKS takes any bits, its successor only those that mean something. */
 static int hv_vm_disable_quirks(struct hv_vm *vm, u64 quirks, bool checked)
 {
 	if (checked && (quirks & ~HV_QUIRKS))
 		return -EINVAL;
-	WRITE_ONCE(vm->disabled_quirks, quirks);
+	WRITE_ONCE(vm->disabled_quirks, vm->disabled_quirks | (quirks & HV_QUIRKS));
 	return 0;
 }
 
@@ -161,6 +238,25 @@ int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
 		break;
 	case KVM_CAP_X2APIC_API:
 		r = hv_vm_set_x2apic_api(vm, cap->args[0]);
+		break;
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		r = hv_vm_set_bits(&vm->user_msr_reasons, cap->args[0], HV_MSR_EXIT_REASONS);
+		break;
+	case KVM_CAP_EXIT_HYPERCALL:
+		r = hv_vm_set_bits(&vm->hypercall_exits, cap->args[0], HV_HYPERCALL_EXITS);
+		break;
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		r = hv_vm_set_emulation_exit(vm, cap->args[0]);
+		break;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		r = hv_vm_disable_exits(vm, cap->args[0]);
+		break;
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		vm->no_platform_info = !cap->args[0];
+		r = 0;
+		break;
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		r = hv_vm_set_apic_bus(vm, cap->args[0]);
 		break;
 	case KVM_CAP_MAX_VCPU_ID:
 		r = hv_vm_set_max_vcpu_id(vm, cap->args[0]);

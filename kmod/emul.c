@@ -592,7 +592,7 @@ static int hv_emul_failed(struct hv_emul_run *run)
 	struct kvm_run *kr = vcpu->run;
 
 	vcpu->stats.emulation_failures++;
-	if (run->e.cpl == 3) {
+	if (run->e.cpl == 3 && !READ_ONCE(vcpu->vm->exit_on_emulation_failure)) {
 		hv_queue_exception(vcpu, 6);
 		return HV_NEXT_RESUME;
 	}
@@ -737,5 +737,9 @@ int hv_emulate_complete(struct hv_vcpu *vcpu)
 		return hv_complete_pio(vcpu);
 	if (vcpu->mmio.active)
 		return hv_complete_mmio(vcpu);
+	if (vcpu->msr_exit.active)
+		return hv_msr_complete(vcpu);
+	if (vcpu->hypercall_exit.active)
+		return hv_hypercall_complete(vcpu);
 	return HV_NEXT_RESUME;
 }

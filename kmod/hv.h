@@ -47,6 +47,7 @@ struct hv_irq_routing;
 struct hv_iobus;
 struct hv_memslots;
 struct hv_cpuid;
+struct hv_msr_filter;
 
 /* ---- vCPU registers ------------------------------------------------------------------------ */
 
@@ -119,6 +120,7 @@ enum hv_req {
 	HV_REQ_APIC_EVENT,	/* INIT or SIPI is latched in the LAPIC */
 	HV_REQ_IOAPIC_EOI,	/* KVM_EXIT_IOAPIC_EOI (split irqchip); hv_lapic_eoi_vector() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
+	HV_REQ_UPDATE,		/* ops->update(): what depends on the VM's settings changed */
 	HV_NR_REQS
 };
 
@@ -152,6 +154,7 @@ struct hv_msrs {
 	u64 virt_spec_ctrl;
 	u64 arch_capabilities;
 	u64 platform_info;
+	u64 misc_features;		/* IA32_MISC_FEATURES_ENABLES */
 	u64 poll_control;
 };
 
@@ -211,6 +214,19 @@ struct hv_pio {
 	u64 rip, next_rip;		/* the instruction, unless user space moved RIP meanwhile */
 };
 
+/* RDMSR or WRMSR that waits for user space (x86/msr_filter.c). */
+struct hv_msr_exit {
+	bool active;
+	bool write;
+	u64 rip, next_rip;
+};
+
+/* A hypercall that waits for user space (exits.c). */
+struct hv_hypercall_exit {
+	bool active;
+	u64 rip, next_rip;
+};
+
 #define HV_MMU_CACHE 8
 
 struct hv_vcpu {
@@ -245,6 +261,8 @@ struct hv_vcpu {
 	struct hv_fpu fpu;
 	struct hv_mmio mmio;
 	struct hv_pio pio;
+	struct hv_msr_exit msr_exit;
+	struct hv_hypercall_exit hypercall_exit;
 
 	u64 user_cr8;			/* CR8 without in-kernel irqchip */
 	u32 guest_debug;		/* KVM_GUESTDBG_* in force */
@@ -374,6 +392,13 @@ struct hv_vm {
 	bool x2apic_no_broadcast_quirk;	/* 0xff in an MSI is id 255 to an x2APIC */
 	u64 tss_addr, identity_map_addr;
 	bool exception_payload, triple_fault_event;
+	struct hv_msr_filter __rcu *msr_filter;	/* slots_lock to replace, srcu to read */
+	u64 user_msr_reasons;		/* KVM_MSR_EXIT_REASON_*: failures that user space sees */
+	u64 hypercall_exits;		/* BIT(number): hypercalls that user space handles */
+	u64 disabled_exits;		/* KVM_X86_DISABLE_EXITS_* in force */
+	u32 apic_bus_ns;		/* of one tick of the APIC timer's input clock */
+	bool exit_on_emulation_failure;
+	bool no_platform_info;		/* the guest cannot read IA32_PLATFORM_INFO */
 
 	struct hv_vm_stats stats;
 };
@@ -582,6 +607,7 @@ int hv_exit_hlt(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_rdmsr(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_wrmsr(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_hypercall(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_hypercall_complete(struct hv_vcpu *vcpu);	/* KVM_RUN after KVM_EXIT_HYPERCALL */
 int hv_exit_xsetbv(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_skip(struct hv_vcpu *vcpu, bool may_sleep);	/* INVD, WBINVD, MONITOR...: a NOP */
 int hv_exit_ud(struct hv_vcpu *vcpu, bool may_sleep);

@@ -76,6 +76,8 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 	}
 	if (hv_request_take(vcpu, HV_REQ_SLOTS))
 		hv_srcu_relock(vcpu);
+	if (hv_request_take(vcpu, HV_REQ_UPDATE))
+		hv_ops.update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_TRIPLE_FAULT)) {
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		return HV_NEXT_USER;
@@ -313,6 +315,7 @@ static void hv_fill_run(struct hv_vcpu *vcpu)
 	run->apic_base = vcpu->msrs.apic_base;
 	run->flags = 0;
 	run->ready_for_interrupt_injection = hv_user_irq_ready(vcpu);
+	hv_sync_store(vcpu);
 }
 
 static int hv_signal_exit(struct hv_vcpu *vcpu, int next)
@@ -337,8 +340,8 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 			next = signal_pending(current) ? -EINTR : -EAGAIN;
 		return hv_signal_exit(vcpu, next);
 	}
-	if (READ_ONCE(run->kvm_valid_regs) || READ_ONCE(run->kvm_dirty_regs))
-		return -EINVAL;		/* KVM_CAP_SYNC_REGS is not offered */
+	if (hv_sync_check(run) || hv_sync_load(vcpu))
+		return -EINVAL;
 	if (!vcpu->vm->pic && READ_ONCE(run->request_interrupt_window))
 		hv_request(vcpu, HV_REQ_EVENT);
 	if (!vcpu->lapic)

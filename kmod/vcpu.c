@@ -146,6 +146,7 @@ void hv_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 {
 	memset(&vcpu->mmio, 0, sizeof(vcpu->mmio));
 	memset(&vcpu->pio, 0, sizeof(vcpu->pio));
+	vcpu->msr_exit.active = vcpu->hypercall_exit.active = false;
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->events.user_irq = -1;
 	hv_regs_reset(vcpu, init);
@@ -302,7 +303,7 @@ static int hv_vcpu_publish(struct hv_vm *vm, struct hv_vcpu *vcpu)
 int hv_vcpu_create(struct hv_vm *vm, u32 id)
 {
 	struct hv_vcpu *vcpu;
-	int r;
+	int r, idx;
 
 	mutex_lock(&vm->lock);
 	r = -EINVAL;
@@ -311,7 +312,9 @@ int hv_vcpu_create(struct hv_vm *vm, u32 id)
 	r = -EEXIST;
 	if (hv_vcpu_by_id(vm, id))
 		goto unlock;
+	idx = srcu_read_lock(&vm->srcu);	/* the MSR filter decides about intercepts */
 	vcpu = hv_vcpu_alloc(vm, id);
+	srcu_read_unlock(&vm->srcu, idx);
 	r = PTR_ERR(vcpu);
 	if (IS_ERR(vcpu))
 		goto unlock;

@@ -120,6 +120,26 @@ static long hv_ioctl_set_sregs(struct hv_vcpu *vcpu, void __user *argp)
 	return hv_sregs_set(vcpu, &sregs);
 }
 
+static long hv_ioctl_get_sregs2(struct hv_vcpu *vcpu, void __user *argp)
+{
+	struct kvm_sregs2 sregs;
+
+	hv_sregs2_get(vcpu, &sregs);
+	return hv_copy_out(argp, &sregs, sizeof(sregs));
+}
+
+static long hv_ioctl_set_sregs2(struct hv_vcpu *vcpu, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_sregs2, sregs);
+	return hv_sregs2_set(vcpu, &sregs);
+}
+
+static long hv_ioctl_attr(struct hv_vcpu *vcpu, unsigned int cmd, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_device_attr, attr);
+	return hv_vcpu_attr(vcpu, cmd, &attr);
+}
+
 static long hv_ioctl_get_fpu(struct hv_vcpu *vcpu, void __user *argp)
 {
 	struct kvm_fpu fpu = {};
@@ -328,6 +348,8 @@ static long hv_ioctl_state(struct hv_vcpu *vcpu, unsigned int cmd, void __user *
 	case KVM_SET_REGS:		return hv_ioctl_set_regs(vcpu, argp);
 	case KVM_GET_SREGS:		return hv_ioctl_get_sregs(vcpu, argp);
 	case KVM_SET_SREGS:		return hv_ioctl_set_sregs(vcpu, argp);
+	case KVM_GET_SREGS2:		return hv_ioctl_get_sregs2(vcpu, argp);
+	case KVM_SET_SREGS2:		return hv_ioctl_set_sregs2(vcpu, argp);
 	case KVM_GET_FPU:		return hv_ioctl_get_fpu(vcpu, argp);
 	case KVM_SET_FPU:		return hv_ioctl_set_fpu(vcpu, argp);
 	case KVM_GET_XSAVE:
@@ -370,6 +392,9 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_KVMCLOCK_CTRL:		return hv_ioctl_clock_ctrl(vcpu);
 	case KVM_GET_TSC_KHZ:		return vcpu->pv.tsc_khz;
 	case KVM_SET_TSC_KHZ:		return hv_tsc_set_khz(vcpu, arg);
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_SET_DEVICE_ATTR:	return hv_ioctl_attr(vcpu, cmd, argp);
 	default:			return hv_ioctl_state(vcpu, cmd, argp);
 	}
 }

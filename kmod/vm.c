@@ -9,6 +9,7 @@
 
 #include "hv.h"
 #include "irq/irq.h"
+#include "irq/lapic_defs.h"
 #include "mmu/mmu.h"
 #include "x86/x86.h"
 
@@ -338,6 +339,8 @@ static long hv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hv_vm_set_clock(vm, argp);
 	case KVM_GET_STATS_FD:
 		return hv_vm_stats_fd(vm);
+	case KVM_X86_SET_MSR_FILTER:
+		return hv_msr_filter_set(vm, argp);
 	case KVM_SET_NR_MMU_PAGES:
 		return hv_vm_set_nr_mmu_pages(vm, arg);
 	case KVM_GET_TSC_KHZ:
@@ -381,6 +384,7 @@ static void hv_vm_free(struct hv_vm *vm)
 	xa_destroy(&vm->vcpus);
 	hv_irq_vm_free(vm);
 	hv_slots_free(vm);
+	hv_msr_filter_free(vm);
 	cleanup_srcu_struct(&vm->irq_srcu);
 	cleanup_srcu_struct(&vm->srcu);
 	if (vm->ring)
@@ -422,6 +426,7 @@ static struct hv_vm *hv_vm_alloc(void)
 	INIT_LIST_HEAD(&vm->ioeventfds);
 	INIT_LIST_HEAD(&vm->coalesced_zones);
 	vm->max_vcpu_id = HV_MAX_VCPU_ID;
+	vm->apic_bus_ns = HV_APIC_BUS_NS;
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 

@@ -124,7 +124,7 @@ static int hv_msr_get_rest(struct hv_vcpu *vcpu, u32 index, u64 *value, bool hos
 		return r;
 	c = hv_msr_constant(index);
 	if (!c)
-		return 1;
+		return HV_MSR_UNKNOWN;
 	*value = c->value;
 	return 0;
 }
@@ -139,7 +139,9 @@ static int hv_msr_set_rest(struct hv_vcpu *vcpu, u32 index, u64 value, bool host
 	if (r != -ENOENT)
 		return r;
 	c = hv_msr_constant(index);
-	return !c || !c->writable;
+	if (!c)
+		return HV_MSR_UNKNOWN;
+	return !c->writable;
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -204,12 +206,12 @@ int hv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 		return 0;
 	case HV_MSR_PLATFORM_INFO:
 		*value = m->platform_info;
-		return 0;
+		return !host && vcpu->vm->no_platform_info;
 	case HV_MSR_ARCH_CAPABILITIES:
 		*value = m->arch_capabilities;
 		return !host && !hv_has_arch_capabilities(vcpu);
 	case HV_MSR_MISC_FEATURES_ENABLES:
-		*value = 0;
+		*value = m->misc_features;
 		return 0;
 	case HV_MSR_XSS:
 		*value = 0;
@@ -324,6 +326,15 @@ static int hv_msr_set_pred_cmd(struct hv_vcpu *vcpu, u64 value, bool host)
 	return 0;
 }
 
+/* What says that CPUID faulting is there cannot go away under a guest that uses it. */
+static int hv_msr_set_platform_info(struct hv_vcpu *vcpu, u64 value, bool host)
+{
+	if (!host || (!(value & HV_PLATFORM_INFO_CPUID_FAULT) && vcpu->msrs.misc_features))
+		return 1;
+	vcpu->msrs.platform_info = value;
+	return 0;
+}
+
 static int hv_msr_set_hwcr(struct hv_vcpu *vcpu, u64 value)
 {
 	value &= ~(HV_HWCR_TLB_CACHE_DIS | HV_HWCR_FF_DIS | HV_HWCR_IGN_NE);
@@ -403,14 +414,18 @@ int hv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_s
 		m->smi_count = value;
 		return 0;
 	case HV_MSR_PLATFORM_INFO:
-		return !host || value;	/* CPUID faulting is not offered */
+		return hv_msr_set_platform_info(vcpu, value, host);
 	case HV_MSR_ARCH_CAPABILITIES:
 		if (!host)
 			return 1;
 		m->arch_capabilities = value;
 		return 0;
 	case HV_MSR_MISC_FEATURES_ENABLES:
-		return value != 0;	/* CPUID faulting is not offered */
+		if ((value & ~HV_MISC_FEATURES_CPUID_FAULT) ||
+		    (value && !(m->platform_info & HV_PLATFORM_INFO_CPUID_FAULT)))
+			return 1;
+		m->misc_features = value;
+		return 0;
 	case HV_MSR_XSS:
 		return (!host && !hv_has_xss(vcpu)) || value;
 	case MSR_K7_HWCR:
@@ -533,6 +548,8 @@ void hv_msr_reset(struct hv_vcpu *vcpu, bool init)
 		m->ucode_rev = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL ? 0x100000000ULL :
 									      0x01000065;
 		m->arch_capabilities = hv_arch_capabilities;
+		m->platform_info = HV_PLATFORM_INFO_CPUID_FAULT;
+		m->misc_features = 0;
 		m->tsc_aux = 0;
 		m->ia32_tsc_adjust = 0;
 		m->mtrr_def_type = 0;

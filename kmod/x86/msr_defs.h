@@ -45,6 +45,10 @@
 #define HV_HWCR_MC_STATUS_WRITE		BIT_ULL(18)
 #define HV_HWCR_TSC_FREQ_SEL		BIT_ULL(24)
 
+/* CPUID faulting: offered, and turned on (SDM vol. 4, tables 2-2 and 2-21) */
+#define HV_PLATFORM_INFO_CPUID_FAULT	BIT_ULL(31)
+#define HV_MISC_FEATURES_CPUID_FAULT	BIT_ULL(0)
+
 /* IA32_MISC_ENABLE (SDM vol. 4, table 2-2) */
 #define HV_MISC_ENABLE_FAST_STRING	BIT_ULL(0)
 #define HV_MISC_ENABLE_EMON		BIT_ULL(7)
