@@ -99,7 +99,13 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 	case KVM_CAP_VCPU_ATTRIBUTES:
 	case KVM_CAP_SYS_ATTRIBUTES:
 	case KVM_CAP_SREGS2:
+	case KVM_CAP_PRE_FAULT_MEMORY:
 		return 1;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return hv_dirty_ring_max_bytes();
 	case KVM_CAP_SYNC_REGS:
 		return KVM_SYNC_X86_VALID_FIELDS;
 	case KVM_CAP_EXIT_HYPERCALL:
@@ -238,6 +244,13 @@ int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
 		break;
 	case KVM_CAP_X2APIC_API:
 		r = hv_vm_set_x2apic_api(vm, cap->args[0]);
+		break;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		r = hv_dirty_set_manual(vm, cap->args[0]);
+		break;
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		r = hv_dirty_ring_enable(vm, cap->args[0]);
 		break;
 	case KVM_CAP_X86_USER_SPACE_MSR:
 		r = hv_vm_set_bits(&vm->user_msr_reasons, cap->args[0], HV_MSR_EXIT_REASONS);

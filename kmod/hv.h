@@ -120,6 +120,7 @@ enum hv_req {
 	HV_REQ_APIC_EVENT,	/* INIT or SIPI is latched in the LAPIC */
 	HV_REQ_IOAPIC_EOI,	/* KVM_EXIT_IOAPIC_EOI (split irqchip); hv_lapic_eoi_vector() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
+	HV_REQ_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL until there is room */
 	HV_REQ_UPDATE,		/* ops->update(): what depends on the VM's settings changed */
 	HV_NR_REQS
 };
@@ -227,6 +228,13 @@ struct hv_hypercall_exit {
 	u64 rip, next_rip;
 };
 
+/* Pages a vCPU has written to, in memory shared with user space (dirty_ring.c). */
+struct hv_dirty_ring {
+	struct kvm_dirty_gfn *gfns;
+	u32 entries;			/* a power of two; 0: there is no ring */
+	u32 dirty_index, reset_index;	/* next to fill, next to free; they wrap */
+};
+
 #define HV_MMU_CACHE 8
 
 struct hv_vcpu {
@@ -274,6 +282,7 @@ struct hv_vcpu {
 	unsigned int mmu_busy;		/* inside hv_mmu_gate_enter/leave; see mmu/map.c */
 	unsigned int mmu_cache_nr;
 	struct page *mmu_cache[HV_MMU_CACHE];	/* zeroed table pages for the next fault */
+	struct hv_dirty_ring dirty_ring;
 
 	struct hv_vcpu_stats stats;
 	struct rcu_head rcu;
@@ -351,6 +360,8 @@ struct hv_vm {
 	struct hv_memslots __rcu *memslots;
 	struct xarray slot_ids;		/* id -> slot; under slots_lock */
 	u64 nr_slot_pages;
+	u64 manual_dirty_log;		/* KVM_DIRTY_LOG_*; under slots_lock */
+	u32 dirty_ring_entries;		/* of each vCPU's ring; 0: slots have bitmaps instead */
 
 	struct hv_mmu mmu;
 	struct mmu_notifier mmu_notifier;
@@ -514,7 +525,6 @@ static inline u64 hv_slot_hva(const struct hv_memslot *slot, hv_gfn_t gfn)
 {
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
-void hv_slot_mark_dirty(struct hv_memslot *slot, hv_gfn_t gfn);
 /*
  * Copy to or from guest-physical memory, may cross pages and slots; 0 or -EFAULT. The plain forms
  * may sleep; the _nofault forms do not and return -EFAULT where they would have to.
@@ -527,9 +537,30 @@ int hv_guest_write_nofault(struct hv_vm *vm, u64 gpa, const void *data, unsigned
 /* Returns 0 if exchanged, 1 if the old value differed, -EFAULT. size is 1, 2, 4 or 8, aligned. */
 int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int size);
 int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region2 *mem);
-int hv_slot_get_dirty_log(struct hv_vm *vm, struct kvm_dirty_log *log);
+struct hv_memslot *hv_slot_by_id(struct hv_vm *vm, u32 id);	/* slots_lock held; NULL: none */
 int hv_slots_init(struct hv_vm *vm);
 void hv_slots_free(struct hv_vm *vm);
+
+/* ---- dirty_log.c, dirty_ring.c ------------------------------------------------------------- */
+
+static inline bool hv_slot_logs(const struct hv_memslot *slot)
+{
+	return slot->flags & KVM_MEM_LOG_DIRTY_PAGES;
+}
+/* After the write, on a vCPU's thread. */
+void hv_slot_mark_dirty(struct hv_vm *vm, struct hv_memslot *slot, hv_gfn_t gfn);
+int hv_slot_get_dirty_log(struct hv_vm *vm, struct kvm_dirty_log *log);
+int hv_slot_clear_dirty_log(struct hv_vm *vm, const struct kvm_clear_dirty_log *log);
+int hv_dirty_set_manual(struct hv_vm *vm, u64 flags);	/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+
+int hv_dirty_ring_max_bytes(void);
+int hv_dirty_ring_enable(struct hv_vm *vm, u64 bytes);	/* vm->lock held */
+int hv_dirty_ring_init(struct hv_vcpu *vcpu);
+void hv_dirty_ring_free(struct hv_vcpu *vcpu);
+struct page *hv_dirty_ring_page(struct hv_vcpu *vcpu, unsigned long index);	/* NULL: beyond */
+bool hv_dirty_ring_full(const struct hv_vcpu *vcpu);
+void hv_dirty_ring_push(struct hv_vm *vm, u32 slot, u64 offset);
+int hv_dirty_rings_reset(struct hv_vm *vm);		/* how many entries were freed, or -EINVAL */
 
 /* ---- vcpu.c -------------------------------------------------------------------------------- */
 
@@ -541,6 +572,7 @@ void hv_vcpu_module_exit(void);
 int hv_vcpu_create(struct hv_vm *vm, u32 id);		/* returns a descriptor or -errno */
 void hv_vcpu_destroy(struct hv_vcpu *vcpu);
 void hv_vcpu_load(struct hv_vcpu *vcpu);
+struct hv_vcpu *hv_vcpu_loaded(void);		/* the calling thread's, between load and put */
 void hv_vcpu_put(struct hv_vcpu *vcpu);
 /* RESET (init false) or INIT: registers, LAPIC, FPU, MSRs to their architectural values. */
 void hv_vcpu_reset(struct hv_vcpu *vcpu, bool init);
@@ -585,6 +617,7 @@ static inline void hv_request_kick(struct hv_vcpu *vcpu, enum hv_req req)
 /* ---- run.c --------------------------------------------------------------------------------- */
 
 int hv_vcpu_run(struct hv_vcpu *vcpu);		/* KVM_RUN */
+void hv_srcu_relock(struct hv_vcpu *vcpu);	/* HV_REQ_SLOTS: let go of vm->srcu for a moment */
 /* Is there something that ends HLT? */
 bool hv_vcpu_runnable(struct hv_vcpu *vcpu);
 

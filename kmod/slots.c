@@ -50,21 +50,6 @@ struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn)
 	return slots->slot[below - 1];
 }
 
-void hv_slot_mark_dirty(struct hv_memslot *slot, hv_gfn_t gfn)
-{
-	u64 bit = gfn - slot->base_gfn;
-
-	if (!slot->dirty)
-		return;
-	/*
-	 * What was written to the page before the look at the bit: a reader of the log that has
-	 * just cleared the bit must see the write, or we must see the bit clear.
-	 */
-	smp_mb();
-	if (!test_bit(bit, slot->dirty))
-		set_bit(bit, slot->dirty);
-}
-
 /* ---- access to guest-physical memory -------------------------------------------------------- */
 
 static void __user *hv_guest_hva(struct hv_vm *vm, u64 gpa, struct hv_memslot **slot)
@@ -137,7 +122,7 @@ int hv_guest_write(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len
 
 		if (!hva || (slot->flags & KVM_MEM_READONLY) || copy_to_user(hva, data, part))
 			return -EFAULT;
-		hv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		hv_slot_mark_dirty(vm, slot, gpa >> PAGE_SHIFT);
 		data += part;
 		gpa += part;
 		len -= part;
@@ -160,7 +145,7 @@ int hv_guest_write_nofault(struct hv_vm *vm, u64 gpa, const void *data, unsigned
 		left = __copy_to_user_inatomic(hva, data, part);
 		pagefault_enable();
 		if (!left)
-			hv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+			hv_slot_mark_dirty(vm, slot, gpa >> PAGE_SHIFT);
 		data += part;
 		gpa += part;
 		len -= part;
@@ -202,7 +187,7 @@ int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int 
 		return -EFAULT;
 	}
 	if (!r)
-		hv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		hv_slot_mark_dirty(vm, slot, gpa >> PAGE_SHIFT);
 	return r;
 }
 
@@ -258,7 +243,7 @@ static void hv_slot_retire(struct hv_vm *vm, struct hv_memslot *slot)
 	hv_mmu_zap_slot(vm, slot);
 }
 
-static struct hv_memslot *hv_slot_by_id(struct hv_vm *vm, u32 id)
+struct hv_memslot *hv_slot_by_id(struct hv_vm *vm, u32 id)
 {
 	return xa_load(&vm->slot_ids, id);
 }
@@ -320,7 +305,8 @@ static int hv_slot_delete(struct hv_vm *vm, struct hv_memslot *old)
 	return 0;
 }
 
-static struct hv_memslot *hv_slot_alloc(const struct kvm_userspace_memory_region2 *mem)
+static struct hv_memslot *hv_slot_alloc(const struct hv_vm *vm,
+					const struct kvm_userspace_memory_region2 *mem)
 {
 	struct hv_memslot *slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
 
@@ -331,13 +317,15 @@ static struct hv_memslot *hv_slot_alloc(const struct kvm_userspace_memory_region
 	slot->hva = mem->userspace_addr;
 	slot->flags = mem->flags;
 	slot->id = mem->slot;
-	if (mem->flags & KVM_MEM_LOG_DIRTY_PAGES) {
+	if (hv_slot_logs(slot) && !vm->dirty_ring_entries) {
 		slot->dirty = kvcalloc(BITS_TO_LONGS(slot->npages), sizeof(long),
 				       GFP_KERNEL_ACCOUNT);
 		if (!slot->dirty) {
 			kfree(slot);
 			return NULL;
 		}
+		if (vm->manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET)
+			bitmap_fill(slot->dirty, slot->npages);
 	}
 	return slot;
 }
@@ -355,10 +343,13 @@ static int hv_slot_replace(struct hv_vm *vm, struct hv_memslot *old, struct hv_m
 	hv_slots_publish(vm, slots);
 	/* There is an entry already: nothing to allocate. */
 	xa_store(&vm->slot_ids, new->id, new, GFP_KERNEL_ACCOUNT);
-	if (!moved && new->dirty)
-		hv_mmu_write_protect_slot(vm, new);
-	else if (!moved)
+	/* Pages that are in the log already are protected when user space takes them out of it. */
+	if (!moved && hv_slot_logs(new)) {
+		if (!(vm->manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET) || !new->dirty)
+			hv_mmu_write_protect_slot(vm, new);
+	} else if (!moved) {
 		hv_mmu_zap_slot(vm, new);	/* large pages are allowed again */
+	}
 	hv_slot_free(old);
 	return 0;
 }
@@ -397,7 +388,7 @@ static int hv_slot_change(struct hv_vm *vm, const struct kvm_userspace_memory_re
 		    mem->flags == old->flags)
 			return 0;
 	}
-	new = hv_slot_alloc(mem);
+	new = hv_slot_alloc(vm, mem);
 	if (!new)
 		return -ENOMEM;
 	if (hv_slot_overlaps(vm, new, old))
@@ -421,52 +412,7 @@ int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region2 *mem
 	return r;
 }
 
-/* ---- the dirty log ------------------------------------------------------------------------- */
-
-/*
- * Take the slot's dirty bits word by word: clear a word, write-protect its pages again, then flush.
- * A write after the flush faults and sets the bit anew, one before it is in the copy.
- */
-static int hv_slot_take_dirty(struct hv_vm *vm, struct hv_memslot *slot, void __user *to)
-{
-	unsigned long i, n = BITS_TO_LONGS(slot->npages);
-	unsigned long *copy;
-	bool flush = false;
-	int r;
-
-	copy = kvcalloc(n, sizeof(long), GFP_KERNEL_ACCOUNT);
-	if (!copy)
-		return -ENOMEM;
-	for (i = 0; i < n; i++) {
-		if (!READ_ONCE(slot->dirty[i]))
-			continue;
-		copy[i] = xchg(&slot->dirty[i], 0);
-		flush |= hv_mmu_rearm_dirty(vm, slot, slot->base_gfn + i * BITS_PER_LONG, copy[i]);
-		cond_resched();
-	}
-	if (flush)
-		hv_mmu_flush_all(vm);
-	r = copy_to_user(to, copy, n * sizeof(long)) ? -EFAULT : 0;
-	kvfree(copy);
-	return r;
-}
-
-int hv_slot_get_dirty_log(struct hv_vm *vm, struct kvm_dirty_log *log)
-{
-	struct hv_memslot *slot;
-	int r;
-
-	if ((log->slot >> 16) || (log->slot & 0xffff) >= HV_USER_SLOTS)
-		return -EINVAL;
-	mutex_lock(&vm->slots_lock);
-	slot = hv_slot_by_id(vm, log->slot);
-	if (!slot || !slot->dirty)
-		r = -ENOENT;
-	else
-		r = hv_slot_take_dirty(vm, slot, log->dirty_bitmap);
-	mutex_unlock(&vm->slots_lock);
-	return r;
-}
+/* ---- life ---------------------------------------------------------------------------------- */
 
 int hv_slots_init(struct hv_vm *vm)
 {

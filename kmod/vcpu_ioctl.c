@@ -10,6 +10,7 @@
 
 #include "hv.h"
 #include "irq/irq.h"
+#include "mmu/mmu.h"
 #include "vcpu_ioctl.h"
 #include "x86/x86.h"
 
@@ -339,6 +340,38 @@ static long hv_ioctl_clock_ctrl(struct hv_vcpu *vcpu)
 	return 0;
 }
 
+/*
+ * Map a range before the guest touches it. What was done is taken off the range, so that user space
+ * can go on after a signal.
+ */
+static long hv_ioctl_pre_fault(struct hv_vcpu *vcpu, struct kvm_pre_fault_memory __user *argp)
+{
+	u64 whole, end;
+	long r = 0;
+
+	HV_COPY_IN(struct kvm_pre_fault_memory, range);
+	if (range.flags || offset_in_page(range.gpa | range.size) ||
+	    range.gpa + range.size <= range.gpa)
+		return -EINVAL;
+	whole = range.size;
+	while (range.size && !r) {
+		r = hv_mmu_prefault(vcpu, range.gpa, &end);
+		if (r == -EAGAIN) {
+			hv_srcu_relock(vcpu);
+			r = 0;
+			continue;
+		}
+		if (r)
+			break;
+		end = min(end, range.gpa + range.size);
+		range.size -= end - range.gpa;
+		range.gpa = end;
+	}
+	if (copy_to_user(argp, &range, sizeof(range)))
+		return -EFAULT;
+	return range.size < whole ? 0 : r;
+}
+
 /* ---- the table ----------------------------------------------------------------------------- */
 
 static long hv_ioctl_state(struct hv_vcpu *vcpu, unsigned int cmd, void __user *argp)
@@ -389,6 +422,7 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_INTERRUPT:		return hv_ioctl_interrupt(vcpu, argp);
 	case KVM_NMI:			hv_queue_nmi(vcpu); return 0;
 	case KVM_SET_VAPIC_ADDR:	return hv_ioctl_vapic_addr(vcpu, argp);
+	case KVM_PRE_FAULT_MEMORY:	return hv_ioctl_pre_fault(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:		return hv_ioctl_clock_ctrl(vcpu);
 	case KVM_GET_TSC_KHZ:		return vcpu->pv.tsc_khz;
 	case KVM_SET_TSC_KHZ:		return hv_tsc_set_khz(vcpu, arg);

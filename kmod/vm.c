@@ -209,6 +209,12 @@ static long hv_vm_ioctl_dirty_log(struct hv_vm *vm, void __user *argp)
 	return hv_slot_get_dirty_log(vm, &log);
 }
 
+static long hv_vm_ioctl_clear_dirty(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_clear_dirty_log, log);
+	return hv_slot_clear_dirty_log(vm, &log);
+}
+
 static long hv_vm_ioctl_coalesced(struct hv_vm *vm, void __user *argp, bool add)
 {
 	HV_COPY_IN(struct kvm_coalesced_mmio_zone, zone);
@@ -319,6 +325,10 @@ static long hv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hv_vm_ioctl_slots(vm, argp, sizeof(struct kvm_userspace_memory_region2));
 	case KVM_GET_DIRTY_LOG:
 		return hv_vm_ioctl_dirty_log(vm, argp);
+	case KVM_CLEAR_DIRTY_LOG:
+		return hv_vm_ioctl_clear_dirty(vm, argp);
+	case KVM_RESET_DIRTY_RINGS:
+		return hv_dirty_rings_reset(vm);
 	case KVM_REGISTER_COALESCED_MMIO:
 		return hv_vm_ioctl_coalesced(vm, argp, true);
 	case KVM_UNREGISTER_COALESCED_MMIO:
