@@ -158,7 +158,7 @@ static int hv_hypercall_to_user(struct hv_vcpu *vcpu, u64 next_rip, bool mode64)
 	gpa = gpr[HV_RBX] & mask;
 	npages = gpr[HV_RCX] & mask;
 	if (!hv_map_range_valid(gpa, npages)) {
-		gpr[HV_RAX] = mode64 ? -KVM_EINVAL : (u32)-KVM_EINVAL;
+		gpr[HV_RAX] = -(u64)KVM_EINVAL & mask;
 		hv_retire(vcpu, next_rip);
 		return HV_NEXT_RESUME;
 	}
