@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which pages the guest has written to: a bitmap per slot, read by KVM_GET_DIRTY_LOG and (with manual
- * protection) cleared by KVM_CLEAR_DIRTY_LOG; or a ring per vCPU (dirty_ring.c).
+ * Which pages the guest has written to: a bitmap per slot, read by KVM_GET_DIRTY_LOG and (with
+ * manual protection) cleared by KVM_CLEAR_DIRTY_LOG; or a ring per vCPU (dirty_ring.c).
  */
 #include <linux/bitmap.h>
 #include <linux/mm.h>

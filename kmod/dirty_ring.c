@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Dirty rings (KVM_CAP_DIRTY_LOG_RING): each vCPU tells which pages it has written to, in a ring that
- * user space maps. The vCPU's thread fills entries and sets DIRTY; user space reads them in order and
- * sets RESET; KVM_RESET_DIRTY_RINGS takes those, frees the entries and protects their pages again.
+ * Dirty rings (KVM_CAP_DIRTY_LOG_RING): each vCPU tells which pages it has written to, in a ring
+ * that user space maps. The vCPU's thread fills entries and sets DIRTY; user space reads them in
+ * order and sets RESET; KVM_RESET_DIRTY_RINGS takes those, frees the entries and protects their
+ * pages again.
  *
- * dirty_index belongs to the vCPU's thread, reset_index to who holds vm->slots_lock. What user space
- * writes into an entry is only ever a hint which page to protect.
+ * dirty_index belongs to the vCPU's thread, reset_index to who holds vm->slots_lock. What user
+ * space writes into an entry is only ever a hint which page to protect.
  */
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -49,7 +50,8 @@ int hv_dirty_ring_init(struct hv_vcpu *vcpu)
 	ring->entries = vcpu->vm->dirty_ring_entries;
 	if (!ring->entries)
 		return 0;
-	ring->gfns = __vmalloc(ring->entries * sizeof(*ring->gfns), GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	ring->gfns = __vmalloc(ring->entries * sizeof(*ring->gfns),
+			       GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	return ring->gfns ? 0 : -ENOMEM;
 }
 

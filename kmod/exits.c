@@ -55,7 +55,7 @@ int hv_exit_cpuid(struct hv_vcpu *vcpu, bool may_sleep)
 		return r;
 	vcpu->stats.cpuid_exits++;
 	if (unlikely(vcpu->msrs.misc_features) && hv_cpl(vcpu)) {
-		hv_queue_gp(vcpu);	/* CPUID faulting (SDM vol. 3, IA32_MISC_FEATURES_ENABLES) */
+		hv_queue_gp(vcpu);	/* CPUID faulting, SDM vol. 4, table 2-21 */
 		return HV_NEXT_RESUME;
 	}
 	hv_cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
@@ -366,7 +366,9 @@ int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 
 		.active = true, .in = in, .size = size, .port = port, .count = 1,
 		.rip = vcpu->regs.rip, .next_rip = next_rip,
 	};
-	/* User space that resets the vCPU at such an exit sets RIP: retire the instruction before. */
+	/*
+	 * User space that resets the vCPU at such an exit sets RIP: retire the instruction before.
+	 */
 	if (!in && port == HV_PORT_OUT_7E && hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
 		vcpu->pio.active = false;
 		hv_retire(vcpu, next_rip);

@@ -31,7 +31,7 @@
 
 #define HV_MAX_VCPUS		1024
 #define HV_SOFT_MAX_VCPUS	64		/* what KVM_CAP_NR_VCPUS recommends at most */
-#define HV_MAX_VCPU_ID		4096		/* ids are below this: room for topologies with gaps */
+#define HV_MAX_VCPU_ID		4096		/* ids are below this: they may have gaps */
 #define HV_USER_SLOTS		32764		/* memory slots a VM can have (as KVM on x86) */
 #define HV_MAX_GSI		4096		/* routable interrupt lines, routing entries */
 
@@ -560,7 +560,7 @@ void hv_dirty_ring_free(struct hv_vcpu *vcpu);
 struct page *hv_dirty_ring_page(struct hv_vcpu *vcpu, unsigned long index);	/* NULL: beyond */
 bool hv_dirty_ring_full(const struct hv_vcpu *vcpu);
 void hv_dirty_ring_push(struct hv_vm *vm, u32 slot, u64 offset);
-int hv_dirty_rings_reset(struct hv_vm *vm);		/* how many entries were freed, or -EINVAL */
+int hv_dirty_rings_reset(struct hv_vm *vm);		/* entries freed, or -EINVAL */
 
 /* ---- vcpu.c -------------------------------------------------------------------------------- */
 

@@ -267,7 +267,8 @@ static const struct vm_operations_struct hv_vcpu_vm_ops = {
 static int hv_vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct hv_vcpu *vcpu = file->private_data;
-	unsigned long ring_pages = vcpu->dirty_ring.entries * sizeof(struct kvm_dirty_gfn) / PAGE_SIZE;
+	unsigned long ring_pages = vcpu->dirty_ring.entries * sizeof(struct kvm_dirty_gfn) >>
+				   PAGE_SHIFT;
 
 	if (vma->vm_pgoff < KVM_DIRTY_LOG_PAGE_OFFSET + ring_pages &&
 	    vma->vm_pgoff + vma_pages(vma) > KVM_DIRTY_LOG_PAGE_OFFSET &&

@@ -74,7 +74,10 @@ static int hv_vm_set_identity_map(struct hv_vm *vm, u64 addr)
 	return r;
 }
 
-/* A wish of the days of shadow paging. Second-level tables are as many as the guest's memory needs. */
+/*
+ * A wish of the days of shadow paging. Second-level tables are as many as the guest's memory
+ * needs.
+ */
 static int hv_vm_set_nr_mmu_pages(struct hv_vm *vm, unsigned long nr)
 {
 	return nr < HV_MIN_MMU_PAGES ? -EINVAL : 0;

@@ -203,8 +203,8 @@ void hv_lapic_accept_event(struct hv_vcpu *vcpu)
 /* ---- saved state --------------------------------------------------------------------------- */
 
 /*
- * The format of KVM_GET_LAPIC: the ID register in its xAPIC form, unless KVM_CAP_X2APIC_API asks for
- * that of the mode in force.
+ * The format of KVM_GET_LAPIC: the ID register in its xAPIC form, unless KVM_CAP_X2APIC_API asks
+ * for that of the mode in force.
  */
 int hv_lapic_get_state(struct hv_vcpu *vcpu, struct kvm_lapic_state *state)
 {

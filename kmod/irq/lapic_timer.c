@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The local APIC's timer on a hrtimer (SDM 11.5.4). Its input clock is 1 GHz unless user space sets
- * another (KVM_CAP_X86_APIC_BUS_CYCLES_NS): one count is a tick of it times the divisor. Everything here runs on the vCPU's thread except the callback.
+ * The local APIC's timer on a hrtimer (SDM 11.5.4). Its input clock is 1 GHz unless user space
+ * sets another (KVM_CAP_X86_APIC_BUS_CYCLES_NS): one count is a tick of it times the divisor.
+ * Everything here runs on the vCPU's thread except the callback.
  */
 #include <linux/ktime.h>
 #include <linux/math64.h>

@@ -308,11 +308,8 @@ build_kvm_selftests() {
 			--exclude='linux-source-*/'{drivers,fs,net,sound,Documentation,samples,rust,mm,kernel,security,'arch/[!x]*'}
 	src=$dir/linux-source-$version
 	make -s -C "$src" ARCH=x86_64 CC=gcc-12 HOSTCC=gcc-12 headers
-	sed -i "s,\"/dev/kvm\",\"$where/device\"," "$src/tools/testing/selftests/kvm/include/kvm_util.h" \
-		"$src"/tools/testing/selftests/kvm/include/*/kvm_util_base.h \
-		"$src"/tools/testing/selftests/kvm/include/kvm_util_base.h 2>/dev/null || true
-	grep -rlF '"/sys/module/' "$src/tools/testing/selftests/kvm" |
-		xargs -r sed -i "s,\"/sys/module/,\"$where/module/,"
+	grep -rlE '"/(dev/kvm"|sys/module/)' "$src/tools/testing/selftests/kvm" --include='*.[ch]' |
+		xargs sed -i "s,\"/dev/kvm\",\"$where/device\",; s,\"/sys/module/,\"$where/module/,"
 	if grep -rE '"/(dev/kvm|sys/module)' "$src/tools/testing/selftests/kvm" --include='*.[ch]'; then
 		echo "these names of KVM's were not replaced"
 		return 1

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Documentation/abi.tsv against the module: each capability's answer, on the device and on a VM, and each
- * ioctl called with argument 0. On /dev/kvm only what hv has is compared: KVM has more, and other limits.
+ * Documentation/abi.tsv against the module: each capability's answer, on the device and on a VM,
+ * and each ioctl called with argument 0. On /dev/kvm only what hv has is compared: KVM has more,
+ * and other limits.
  */
 #include <fcntl.h>
 
@@ -101,14 +102,17 @@ static void test_ioctls(void)
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct abi_row *row = &rows[i];
 
-		if (row->kind == ABI_CAP || row->mode == ABI_NOT_TRIED || (row->refused && on_kvm()))
+		if (row->kind == ABI_CAP || row->mode == ABI_NOT_TRIED ||
+		    (row->refused && on_kvm()))
 			continue;
 		check_ioctl(row);
 	}
 	ut_vm_destroy(&vm);
 }
 
-/* What is in no table is not there: no capability is offered that the documentation does not name. */
+/*
+ * What is in no table is not there: no capability is offered that the documentation does not name.
+ */
 static void test_complete(void)
 {
 	unsigned int i;

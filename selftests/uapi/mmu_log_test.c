@@ -288,8 +288,8 @@ static unsigned int harvest(unsigned int first, uint8_t *seen)
 }
 
 /*
- * The ring fills up: KVM_RUN ends before one entry is lost, and goes on when there is room. A page may come
- * twice: its write had not happened yet when its entry was taken.
+ * The ring fills up: KVM_RUN ends before one entry is lost, and goes on when there is room. A page
+ * may come twice: its write had not happened yet when its entry was taken.
  */
 static void test_ring_full(void)
 {

@@ -407,8 +407,8 @@ static void test_disable_exits(void)
 			KVM_X86_DISABLE_EXITS_PAUSE), 0);
 	cpu = ut_vcpu_create(&vm);
 	/*
-	 * HLT without an irqchip would leave KVM_RUN; now the CPU halts, until an interrupt of the host's,
-	 * and only we end that.
+	 * HLT without an irqchip would leave KVM_RUN; now the CPU halts, until an interrupt of the
+	 * host's, and only we end that.
 	 */
 	ut_start(cpu, guest_halt);
 	sigaction(SIGUSR1, &action, NULL);

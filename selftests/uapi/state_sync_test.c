@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* State by other ways: the shared page's registers, SREGS2, device attributes, signals in KVM_RUN. */
+/*
+ * State by other ways: the shared page's registers, SREGS2, device attributes, signals in KVM_RUN.
+ */
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -177,8 +179,8 @@ static void *sender(void *arg)
 }
 
 /*
- * A signal that is blocked but in KVM_RUN, and has no handler: KVM_RUN ends, the signal stays pending, and
- * the process lives.
+ * A signal that is blocked but in KVM_RUN, and has no handler: KVM_RUN ends, the signal stays
+ * pending, and the process lives.
  */
 static void test_signal_mask(void)
 {
