@@ -99,6 +99,7 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 	case KVM_CAP_SYS_ATTRIBUTES:
 	case KVM_CAP_SREGS2:
 	case KVM_CAP_PRE_FAULT_MEMORY:
+	case KVM_CAP_VAPIC:
 		return 1;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;

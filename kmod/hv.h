@@ -120,6 +120,8 @@ enum hv_req {
 	HV_REQ_APIC_EVENT,	/* INIT or SIPI is latched in the LAPIC */
 	HV_REQ_IOAPIC_EOI,	/* KVM_EXIT_IOAPIC_EOI (split irqchip); hv_lapic_eoi_vector() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
+	HV_REQ_TPR_ACCESS,	/* KVM_EXIT_TPR_ACCESS */
+	HV_REQ_VAPIC,		/* the VAPIC's word is not in memory: hv_vapic_fault_in() */
 	HV_REQ_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL until there is room */
 	HV_REQ_UPDATE,		/* ops->update(): what depends on the VM's settings changed */
 	HV_NR_REQS
@@ -272,6 +274,12 @@ struct hv_vcpu {
 	struct hv_msr_exit msr_exit;
 	struct hv_hypercall_exit hypercall_exit;
 
+	u64 vapic_addr;			/* irq/vapic.c; 0: none */
+	bool tpr_reporting;
+	struct {
+		u64 rip;
+		bool write;
+	} tpr_access;			/* to report */
 	u64 user_cr8;			/* CR8 without in-kernel irqchip */
 	u32 guest_debug;		/* KVM_GUESTDBG_* in force */
 	u64 debug_db[4], debug_dr7;	/* user space's breakpoints */

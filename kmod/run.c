@@ -87,6 +87,12 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		hv_debug_exit(vcpu, 1, HV_DR6_BS);
 		return HV_NEXT_USER;
 	}
+	if (hv_request_take(vcpu, HV_REQ_TPR_ACCESS)) {
+		hv_tpr_access_exit(vcpu);
+		return HV_NEXT_USER;
+	}
+	if (hv_request_take(vcpu, HV_REQ_VAPIC))
+		hv_vapic_fault_in(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_RING_FULL) && hv_dirty_ring_full(vcpu)) {
 		hv_request(vcpu, HV_REQ_RING_FULL);
 		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
@@ -151,6 +157,10 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 			if (hv_must_leave(vcpu))
 				break;
 		}
+		if (unlikely(vcpu->vapic_addr) && !hv_vapic_enter(vcpu)) {
+			hv_request(vcpu, HV_REQ_VAPIC);
+			break;
+		}
 		if (vcpu->regs_dirty) {
 			hv_call(regs_store)(vcpu, vcpu->regs_dirty);
 			vcpu->regs_dirty = 0;
@@ -167,6 +177,8 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 		local_irq_disable();
 		vtime_account_guest_exit();
 		local_irq_enable();
+		if (unlikely(vcpu->vapic_addr))
+			hv_vapic_leave(vcpu);
 		next = hv_call(handle_exit)(vcpu, false);
 		if (next != HV_NEXT_RESUME || vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
 			goto leave;

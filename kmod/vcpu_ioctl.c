@@ -324,11 +324,30 @@ static long hv_ioctl_signal_mask(struct hv_vcpu *vcpu, struct kvm_signal_mask __
 	return 0;
 }
 
-/* A TPR page shared with a patched guest needs KVM_CAP_VAPIC, which is not offered. */
 static long hv_ioctl_vapic_addr(struct hv_vcpu *vcpu, void __user *argp)
 {
-	HV_COPY_IN(struct kvm_vapic_addr, vapic);
-	return !vcpu->lapic || vapic.vapic_addr ? -EINVAL : 0;
+	struct kvm_vapic_addr vapic;
+
+	if (!vcpu->lapic)
+		return -EINVAL;
+	if (copy_from_user(&vapic, argp, sizeof(vapic)))
+		return -EFAULT;
+	return hv_vapic_set_addr(vcpu, vapic.vapic_addr);
+}
+
+static long hv_ioctl_tpr_reporting(struct hv_vcpu *vcpu, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_tpr_access_ctl, ctl);
+	if (ctl.flags)
+		return -EINVAL;
+	vcpu->tpr_reporting = ctl.enabled;
+	return hv_copy_out(argp, &ctl, sizeof(ctl));
+}
+
+static long hv_ioctl_set_mce(struct hv_vcpu *vcpu, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_x86_mce, mce);
+	return hv_mce_inject(vcpu, &mce);
 }
 
 static long hv_ioctl_clock_ctrl(struct hv_vcpu *vcpu)
@@ -421,6 +440,8 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_X86_SETUP_MCE:		return hv_ioctl_setup_mce(vcpu, argp);
 	case KVM_INTERRUPT:		return hv_ioctl_interrupt(vcpu, argp);
 	case KVM_NMI:			hv_queue_nmi(vcpu); return 0;
+	case KVM_X86_SET_MCE:		return hv_ioctl_set_mce(vcpu, argp);
+	case KVM_TPR_ACCESS_REPORTING:	return hv_ioctl_tpr_reporting(vcpu, argp);
 	case KVM_SET_VAPIC_ADDR:	return hv_ioctl_vapic_addr(vcpu, argp);
 	case KVM_PRE_FAULT_MEMORY:	return hv_ioctl_pre_fault(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:		return hv_ioctl_clock_ctrl(vcpu);

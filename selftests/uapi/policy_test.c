@@ -498,6 +498,160 @@ static void test_x2apic_ids(void)
 	ut_vm_destroy(&vm);
 }
 
+/* ---- the task priority by memory ------------------------------------------------------------- */
+
+#define VAPIC_GPA	0x60000UL
+
+struct tpr_args {
+	uint64_t apic;			/* address of the TPR's register */
+	uint64_t first, second, third;
+};
+
+UT_GUEST static void guest_tpr(void *args)
+{
+	struct tpr_args *a = args;
+	volatile uint32_t *tpr = (void *)(a->apic + 0x80), *word = (void *)VAPIC_GPA;
+
+	*tpr = 0x20;
+	a->first = *tpr;
+	a->second = *word;		/* follows at an entry: the accesses above have exited */
+	*word = 0x30;
+	__asm__ volatile("cpuid" : : "a"(0) : "rbx", "rcx", "rdx", "memory");	/* an exit */
+	a->third = *tpr;
+	ut_done(1);
+}
+
+static void start_tpr(void)
+{
+	ut_start(cpu, guest_tpr);
+	*(struct tpr_args *)ut_args(cpu) = (struct tpr_args) { .apic = 0xfee00000 };
+}
+
+static void test_tpr_access(void)
+{
+	struct kvm_tpr_access_ctl ctl = { .enabled = 1, .flags = 1 };
+	struct kvm_regs regs;
+	uint32_t value;
+
+	create(true);
+	CHECK_ERRNO(ioctl(cpu->fd, KVM_TPR_ACCESS_REPORTING, &ctl), EINVAL);
+	ctl.flags = 0;
+	CHECK_EQ(ioctl(cpu->fd, KVM_TPR_ACCESS_REPORTING, &ctl), 0);
+	start_tpr();
+	NEED(ioctl(cpu->fd, KVM_GET_REGS, &regs) == 0);
+	CHECK_EQ(ut_run(cpu, &value), UT_EXIT);
+	CHECK_EQ(cpu->run->exit_reason, KVM_EXIT_TPR_ACCESS);
+	CHECK_EQ(cpu->run->tpr_access.is_write, 1);
+	CHECK(cpu->run->tpr_access.rip >= regs.rip && cpu->run->tpr_access.rip < regs.rip + 128);
+	CHECK_EQ(ut_run(cpu, &value), UT_EXIT);
+	CHECK_EQ(cpu->run->exit_reason, KVM_EXIT_TPR_ACCESS);
+	CHECK_EQ(cpu->run->tpr_access.is_write, 0);
+	ctl.enabled = 0;
+	CHECK_EQ(ioctl(cpu->fd, KVM_TPR_ACCESS_REPORTING, &ctl), 0);
+	CHECK_EQ(ut_run(cpu, &value), UT_DONE);
+	CHECK_EQ(((struct tpr_args *)ut_args(cpu))->first, 0x20);
+	ut_vm_destroy(&vm);
+}
+
+static void test_vapic(void)
+{
+	struct kvm_vapic_addr vapic = { .vapic_addr = 0x123456789000 };
+	struct tpr_args *a;
+	uint32_t value;
+
+	create(false);
+	CHECK_ERRNO(ioctl(cpu->fd, KVM_SET_VAPIC_ADDR, &vapic), EINVAL);
+	ut_vm_destroy(&vm);
+	create(true);
+	CHECK_ERRNO(ioctl(cpu->fd, KVM_SET_VAPIC_ADDR, &vapic), EINVAL);
+	vapic.vapic_addr = VAPIC_GPA;
+	CHECK_EQ(ioctl(cpu->fd, KVM_SET_VAPIC_ADDR, &vapic), 0);
+	start_tpr();
+	a = ut_args(cpu);
+	CHECK_EQ(ut_run(cpu, &value), UT_DONE);
+	/* KVM brings the word up to date only when it looks for interrupts. */
+	if (!strcmp(ut_device(), "/dev/hv")) {
+		CHECK_EQ(a->first, 0x20);
+		CHECK_EQ(a->second, 0x20);
+	}
+	CHECK_EQ(a->third, 0x30);
+	vapic.vapic_addr = 0;
+	CHECK_EQ(ioctl(cpu->fd, KVM_SET_VAPIC_ADDR, &vapic), 0);
+	start_tpr();
+	CHECK_EQ(ut_run(cpu, &value), UT_DONE);
+	CHECK_EQ(a->third, 0x20);
+	ut_vm_destroy(&vm);
+}
+
+/* ---- machine checks -------------------------------------------------------------------------- */
+
+#define MCI_VAL		(1ULL << 63)
+#define MCI_OVER	(1ULL << 62)
+#define MCI_UC		(1ULL << 61)
+#define MCI_AR		(1ULL << 55)
+
+static uint64_t get_msr(uint32_t index)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} m = { .head.nmsrs = 1, .entry.index = index };
+
+	CHECK_EQ(ioctl(cpu->fd, KVM_GET_MSRS, &m), 1);
+	return m.entry.data;
+}
+
+UT_GUEST static void guest_spin(void *args)
+{
+	for (;;)
+		__asm__ volatile("pause");
+}
+
+static void test_mce(void)
+{
+	struct kvm_x86_mce mce = { .status = MCI_VAL | 0x136, .addr = 0x5000, .misc = 0x86, .bank = 2 };
+	uint64_t cap = 10 | 1 << 8;
+	struct kvm_sregs sregs;
+	uint32_t value;
+
+	create(false);
+	NEED(ioctl(cpu->fd, KVM_X86_SETUP_MCE, &cap) == 0);
+	mce.bank = 10;
+	CHECK_ERRNO(ioctl(cpu->fd, KVM_X86_SET_MCE, &mce), EINVAL);
+	mce.bank = 2;
+	mce.status &= ~MCI_VAL;
+	CHECK_ERRNO(ioctl(cpu->fd, KVM_X86_SET_MCE, &mce), EINVAL);
+	/* Corrected: recorded; a second one says that it overwrote the first. */
+	mce.status |= MCI_VAL;
+	CHECK_EQ(ioctl(cpu->fd, KVM_X86_SET_MCE, &mce), 0);
+	CHECK_EQ(get_msr(0x409), MCI_VAL | 0x136);
+	CHECK_EQ(get_msr(0x40a), 0x5000);
+	CHECK_EQ(get_msr(0x40b), 0x86);
+	mce.addr = 0x6000;
+	CHECK_EQ(ioctl(cpu->fd, KVM_X86_SET_MCE, &mce), 0);
+	CHECK_EQ(get_msr(0x409), MCI_VAL | MCI_OVER | 0x136);
+	CHECK_EQ(get_msr(0x40a), 0x6000);
+	/* Uncorrected: an exception for a guest that takes them. */
+	ut_start(cpu, guest_spin);
+	ut_catch_exceptions(cpu);
+	NEED(ioctl(cpu->fd, KVM_GET_SREGS, &sregs) == 0);
+	sregs.cr4 |= 1 << 6;
+	NEED(ioctl(cpu->fd, KVM_SET_SREGS, &sregs) == 0);
+	mce = (struct kvm_x86_mce) {
+		.status = MCI_VAL | MCI_UC | MCI_AR, .addr = 0x7000, .mcg_status = 5, .bank = 1,
+	};
+	CHECK_EQ(ioctl(cpu->fd, KVM_X86_SET_MCE, &mce), 0);
+	CHECK_EQ(get_msr(0x17a), 5);
+	CHECK_EQ(get_msr(0x405), mce.status);
+	CHECK_EQ(ut_run(cpu, &value), UT_EXIT);
+	CHECK(ut_is_exception(cpu));
+	/* Another one before the guest has cleared MCIP: the end of it. */
+	CHECK_EQ(ioctl(cpu->fd, KVM_X86_SET_MCE, &mce), 0);
+	CHECK_EQ(ut_run(cpu, &value), UT_EXIT);
+	CHECK_EQ(cpu->run->exit_reason, KVM_EXIT_SHUTDOWN);
+	ut_vm_destroy(&vm);
+}
+
 static const struct ut_test tests[] = {
 	{ "msr-exits", test_msr_exits },
 	{ "msr-filter", test_msr_filter },
@@ -511,6 +665,9 @@ static const struct ut_test tests[] = {
 	{ "emulation-exit", test_emulation_exit },
 	{ "apic-bus", test_apic_bus },
 	{ "x2apic-ids", test_x2apic_ids },
+	{ "tpr-access", test_tpr_access },
+	{ "vapic", test_vapic },
+	{ "mce", test_mce },
 };
 
 int main(int argc, char **argv)
