@@ -100,12 +100,15 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 	case KVM_CAP_SREGS2:
 	case KVM_CAP_PRE_FAULT_MEMORY:
 	case KVM_CAP_VAPIC:
+	case KVM_CAP_X86_SMM:
 		return 1;
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
 	case KVM_CAP_DIRTY_LOG_RING:
 	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
 		return hv_dirty_ring_max_bytes();
+	case KVM_CAP_MULTI_ADDRESS_SPACE:
+		return HV_NR_AS;
 	case KVM_CAP_SYNC_REGS:
 		return KVM_SYNC_X86_VALID_FIELDS;
 	case KVM_CAP_EXIT_HYPERCALL:

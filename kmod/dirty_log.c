@@ -65,7 +65,7 @@ static struct hv_memslot *hv_logging_slot(struct hv_vm *vm, u32 id)
 
 	if (vm->dirty_ring_entries)
 		return ERR_PTR(-ENXIO);		/* there is no bitmap */
-	if ((id >> 16) || (id & 0xffff) >= HV_USER_SLOTS)
+	if ((id >> 16) >= HV_NR_AS || (id & 0xffff) >= HV_USER_SLOTS)
 		return ERR_PTR(-EINVAL);
 	slot = hv_slot_by_id(vm, id);
 	return slot && slot->dirty ? slot : ERR_PTR(-ENOENT);

@@ -33,6 +33,7 @@
 #define HV_SOFT_MAX_VCPUS	64		/* what KVM_CAP_NR_VCPUS recommends at most */
 #define HV_MAX_VCPU_ID		4096		/* ids are below this: they may have gaps */
 #define HV_USER_SLOTS		32764		/* memory slots a VM can have (as KVM on x86) */
+#define HV_NR_AS		2		/* address spaces: the second is that of SMM */
 #define HV_MAX_GSI		4096		/* routable interrupt lines, routing entries */
 
 typedef u64 hv_gfn_t;				/* guest frame number: gpa >> PAGE_SHIFT */
@@ -120,6 +121,7 @@ enum hv_req {
 	HV_REQ_APIC_EVENT,	/* INIT or SIPI is latched in the LAPIC */
 	HV_REQ_IOAPIC_EOI,	/* KVM_EXIT_IOAPIC_EOI (split irqchip); hv_lapic_eoi_vector() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
+	HV_REQ_SMI,		/* enter SMM */
 	HV_REQ_TPR_ACCESS,	/* KVM_EXIT_TPR_ACCESS */
 	HV_REQ_VAPIC,		/* the VAPIC's word is not in memory: hv_vapic_fault_in() */
 	HV_REQ_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL until there is room */
@@ -217,6 +219,15 @@ struct hv_pio {
 	u64 rip, next_rip;		/* the instruction, unless user space moved RIP meanwhile */
 };
 
+/* System management mode (x86/smm.c). */
+struct hv_smm {
+	bool active;
+	bool pending;			/* taken over from queued */
+	atomic_t queued;		/* from other threads */
+	bool inside_nmi;		/* NMIs were masked already when it began */
+	u32 base;			/* SMBASE */
+};
+
 /* RDMSR or WRMSR that waits for user space (x86/msr_filter.c). */
 struct hv_msr_exit {
 	bool active;
@@ -274,6 +285,7 @@ struct hv_vcpu {
 	struct hv_msr_exit msr_exit;
 	struct hv_hypercall_exit hypercall_exit;
 
+	struct hv_smm smm;
 	u64 vapic_addr;			/* irq/vapic.c; 0: none */
 	bool tpr_reporting;
 	struct {
@@ -335,7 +347,7 @@ struct hv_tdp_format {
 };
 
 struct hv_mmu {
-	struct page *root;
+	struct page *root[HV_NR_AS];	/* the second is made when it is first needed */
 	spinlock_t lock;	/* all who remove or weaken entries; installers use the gate */
 	/* Invalidations in flight, written under lock; see mmu/tdp.h. */
 	unsigned long invalidate_seq;
@@ -365,7 +377,8 @@ struct hv_vm {
 	struct srcu_struct srcu;	/* memory slots and I/O buses */
 	atomic_t quiescing;		/* writers in hv_vcpus_quiesce() */
 	wait_queue_head_t quiesce_wait;	/* vCPUs wait for them to finish */
-	struct hv_memslots __rcu *memslots;
+	struct hv_memslots __rcu *memslots[HV_NR_AS];
+	atomic_t nr_smm;		/* vCPUs in SMM: they see the second of them */
 	struct xarray slot_ids;		/* id -> slot; under slots_lock */
 	u64 nr_slot_pages;
 	u64 manual_dirty_log;		/* KVM_DIRTY_LOG_*; under slots_lock */
@@ -527,8 +540,12 @@ struct hv_vcpu *hv_vcpu_by_id(struct hv_vm *vm, u32 id);
 
 /* ---- slots.c: call with vm->srcu or vm->slots_lock held ------------------------------------ */
 
-struct hv_memslots *hv_memslots(struct hv_vm *vm);
-struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn);	/* NULL: MMIO */
+struct hv_memslots *hv_memslots(struct hv_vm *vm, unsigned int as);
+/*
+ * In the address space of the vCPU whose thread this is: that of SMM, if it is in it. So do all
+ * functions below that take guest-physical addresses. NULL: MMIO.
+ */
+struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn);
 static inline u64 hv_slot_hva(const struct hv_memslot *slot, hv_gfn_t gfn)
 {
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
@@ -652,6 +669,7 @@ int hv_hypercall_complete(struct hv_vcpu *vcpu);	/* KVM_RUN after KVM_EXIT_HYPER
 int hv_exit_xsetbv(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_skip(struct hv_vcpu *vcpu, bool may_sleep);	/* INVD, WBINVD, MONITOR...: a NOP */
 int hv_exit_ud(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_exit_rsm(struct hv_vcpu *vcpu, bool may_sleep);	/* x86/smm.c */
 int hv_exit_mwait(struct hv_vcpu *vcpu, bool may_sleep);	/* MONITOR, MWAIT */
 int hv_exit_irq_window(struct hv_vcpu *vcpu);	/* events.c: the guest can take interrupts now */
 int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 next_rip,

@@ -68,6 +68,13 @@ void hv_srcu_relock(struct hv_vcpu *vcpu)
 	vcpu->srcu_idx = srcu_read_lock(&vm->srcu);
 }
 
+static bool hv_event_injected(const struct hv_vcpu *vcpu)
+{
+	const struct hv_events *ev = &vcpu->events;
+
+	return ev->exception.injected || ev->nmi_injected || ev->interrupt.injected;
+}
+
 /* Those that may sleep or end KVM_RUN. */
 static int hv_requests_slow(struct hv_vcpu *vcpu)
 {
@@ -86,6 +93,12 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 	if (hv_request_take(vcpu, HV_REQ_DEBUG)) {
 		hv_debug_exit(vcpu, 1, HV_DR6_BS);
 		return HV_NEXT_USER;
+	}
+	if (hv_request_take(vcpu, HV_REQ_SMI)) {
+		/* User space may have changed its mind, or the state, before KVM_RUN. */
+		if (hv_smi_waiting(vcpu) && !hv_event_injected(vcpu))
+			hv_smm_enter(vcpu);
+		hv_request(vcpu, HV_REQ_EVENT);
 	}
 	if (hv_request_take(vcpu, HV_REQ_TPR_ACCESS)) {
 		hv_tpr_access_exit(vcpu);
@@ -209,6 +222,8 @@ bool hv_vcpu_runnable(struct hv_vcpu *vcpu)
 		return true;
 	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
 		return false;
+	if (unlikely(hv_smi_waiting(vcpu)))
+		return true;
 	if (test_bit(HV_REQ_TIMER, &vcpu->requests))
 		hv_requests_quick(vcpu);
 	if (vcpu->events.exception.pending || vcpu->events.exception.injected ||
@@ -331,7 +346,7 @@ static void hv_fill_run(struct hv_vcpu *vcpu)
 	run->if_flag = !!(vcpu->regs.rflags & X86_EFLAGS_IF);
 	run->cr8 = vcpu->lapic ? hv_lapic_get_cr8(vcpu) : vcpu->user_cr8;
 	run->apic_base = vcpu->msrs.apic_base;
-	run->flags = 0;
+	run->flags = vcpu->smm.active ? KVM_RUN_X86_SMM : 0;
 	run->ready_for_interrupt_injection = hv_user_irq_ready(vcpu);
 	hv_sync_store(vcpu);
 }

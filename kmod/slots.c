@@ -17,9 +17,9 @@
 
 #define HV_SLOT_MAX_PAGES	((1UL << 31) - 1)
 
-struct hv_memslots *hv_memslots(struct hv_vm *vm)
+struct hv_memslots *hv_memslots(struct hv_vm *vm, unsigned int as)
 {
-	return srcu_dereference_check(vm->memslots, &vm->srcu,
+	return srcu_dereference_check(vm->memslots[as], &vm->srcu,
 				      lockdep_is_held(&vm->slots_lock) ||
 				      !refcount_read(&vm->users));
 }
@@ -40,9 +40,20 @@ static u32 hv_slots_below(const struct hv_memslots *slots, hv_gfn_t gfn)
 	return low;
 }
 
+/* Of the calling thread's vCPU; hardly ever is one in SMM. */
+static unsigned int hv_current_as(struct hv_vm *vm)
+{
+	const struct hv_vcpu *vcpu;
+
+	if (likely(!atomic_read(&vm->nr_smm)))
+		return 0;
+	vcpu = hv_vcpu_loaded();
+	return vcpu && vcpu->vm == vm && vcpu->smm.active;
+}
+
 struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn)
 {
-	const struct hv_memslots *slots = hv_memslots(vm);
+	const struct hv_memslots *slots = hv_memslots(vm, hv_current_as(vm));
 	u32 below = hv_slots_below(slots, gfn);
 
 	if (!below || gfn - slots->slot[below - 1]->base_gfn >= slots->slot[below - 1]->npages)
@@ -226,11 +237,17 @@ static struct hv_memslots *hv_slots_copy(const struct hv_memslots *old,
 	return slots;
 }
 
-static void hv_slots_publish(struct hv_vm *vm, struct hv_memslots *slots)
+/* Slot numbers have the address space in their upper half. */
+static unsigned int hv_slot_as(u32 id)
 {
-	struct hv_memslots *old = hv_memslots(vm);
+	return id >> 16;
+}
 
-	rcu_assign_pointer(vm->memslots, slots);
+static void hv_slots_publish(struct hv_vm *vm, unsigned int as, struct hv_memslots *slots)
+{
+	struct hv_memslots *old = hv_memslots(vm, as);
+
+	rcu_assign_pointer(vm->memslots[as], slots);
 	hv_vcpus_quiesce(vm);
 	kvfree(old);
 }
@@ -252,7 +269,7 @@ struct hv_memslot *hv_slot_by_id(struct hv_vm *vm, u32 id)
 static bool hv_slot_overlaps(struct hv_vm *vm, const struct hv_memslot *new,
 			     const struct hv_memslot *ignore)
 {
-	const struct hv_memslots *slots = hv_memslots(vm);
+	const struct hv_memslots *slots = hv_memslots(vm, hv_slot_as(new->id));
 	u32 i = hv_slots_below(slots, new->base_gfn + new->npages - 1);
 
 	while (i--) {
@@ -273,7 +290,7 @@ static int hv_slot_validate(const struct kvm_userspace_memory_region2 *mem)
 		return -EINVAL;
 	if ((mem->memory_size | mem->guest_phys_addr | mem->userspace_addr) & ~PAGE_MASK)
 		return -EINVAL;
-	if ((mem->slot >> 16) || (mem->slot & 0xffff) >= HV_USER_SLOTS)
+	if (hv_slot_as(mem->slot) >= HV_NR_AS || (mem->slot & 0xffff) >= HV_USER_SLOTS)
 		return -EINVAL;
 	if (!access_ok((void __user *)(unsigned long)mem->userspace_addr, mem->memory_size) ||
 	    mem->userspace_addr != untagged_addr(mem->userspace_addr))
@@ -294,11 +311,11 @@ static int hv_slot_delete(struct hv_vm *vm, struct hv_memslot *old)
 
 	if (!old)
 		return -EINVAL;
-	slots = hv_slots_copy(hv_memslots(vm), old, NULL);
+	slots = hv_slots_copy(hv_memslots(vm, hv_slot_as(old->id)), old, NULL);
 	if (!slots)
 		return -ENOMEM;
 	hv_slot_retire(vm, old);
-	hv_slots_publish(vm, slots);
+	hv_slots_publish(vm, hv_slot_as(old->id), slots);
 	xa_erase(&vm->slot_ids, old->id);
 	vm->nr_slot_pages -= old->npages;
 	hv_slot_free(old);
@@ -334,13 +351,14 @@ static struct hv_memslot *hv_slot_alloc(const struct hv_vm *vm,
 static int hv_slot_replace(struct hv_vm *vm, struct hv_memslot *old, struct hv_memslot *new)
 {
 	bool moved = new->base_gfn != old->base_gfn;
-	struct hv_memslots *slots = hv_slots_copy(hv_memslots(vm), old, new);
+	unsigned int as = hv_slot_as(new->id);
+	struct hv_memslots *slots = hv_slots_copy(hv_memslots(vm, as), old, new);
 
 	if (!slots)
 		return -ENOMEM;
 	if (moved)
 		hv_slot_retire(vm, old);
-	hv_slots_publish(vm, slots);
+	hv_slots_publish(vm, as, slots);
 	/* There is an entry already: nothing to allocate. */
 	xa_store(&vm->slot_ids, new->id, new, GFP_KERNEL_ACCOUNT);
 	/* Pages that are in the log already are protected when user space takes them out of it. */
@@ -361,12 +379,12 @@ static int hv_slot_add(struct hv_vm *vm, struct hv_memslot *new)
 
 	if (r)
 		return r;
-	slots = hv_slots_copy(hv_memslots(vm), NULL, new);
+	slots = hv_slots_copy(hv_memslots(vm, hv_slot_as(new->id)), NULL, new);
 	if (!slots) {
 		xa_erase(&vm->slot_ids, new->id);
 		return -ENOMEM;
 	}
-	hv_slots_publish(vm, slots);
+	hv_slots_publish(vm, hv_slot_as(new->id), slots);
 	vm->nr_slot_pages += new->npages;
 	return 0;
 }
@@ -416,25 +434,33 @@ int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region2 *mem
 
 int hv_slots_init(struct hv_vm *vm)
 {
-	struct hv_memslots *slots = kvzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
+	struct hv_memslots *slots;
+	unsigned int as;
 
-	if (!slots)
-		return -ENOMEM;
-	rcu_assign_pointer(vm->memslots, slots);
 	xa_init(&vm->slot_ids);
+	for (as = 0; as < HV_NR_AS; as++) {
+		slots = kvzalloc(sizeof(*slots), GFP_KERNEL_ACCOUNT);
+		if (!slots) {
+			hv_slots_free(vm);
+			return -ENOMEM;
+		}
+		rcu_assign_pointer(vm->memslots[as], slots);
+	}
 	return 0;
 }
 
 void hv_slots_free(struct hv_vm *vm)
 {
-	struct hv_memslots *slots = rcu_dereference_protected(vm->memslots, 1);
+	struct hv_memslots *slots;
+	unsigned int as;
 	u32 i;
 
-	if (!slots)
-		return;
-	for (i = 0; i < slots->nr; i++)
-		hv_slot_free(slots->slot[i]);
-	kvfree(slots);
+	for (as = 0; as < HV_NR_AS; as++) {
+		slots = rcu_dereference_protected(vm->memslots[as], 1);
+		for (i = 0; slots && i < slots->nr; i++)
+			hv_slot_free(slots->slot[i]);
+		kvfree(slots);
+		RCU_INIT_POINTER(vm->memslots[as], NULL);
+	}
 	xa_destroy(&vm->slot_ids);
-	RCU_INIT_POINTER(vm->memslots, NULL);
 }

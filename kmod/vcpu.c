@@ -163,6 +163,7 @@ void hv_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 	vcpu->msr_exit.active = vcpu->hypercall_exit.active = false;
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->events.user_irq = -1;
+	hv_smm_reset(vcpu, init);
 	hv_regs_reset(vcpu, init);
 	if (vcpu->lapic)
 		hv_lapic_reset(vcpu, init);

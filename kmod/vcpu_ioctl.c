@@ -442,6 +442,7 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_NMI:			hv_queue_nmi(vcpu); return 0;
 	case KVM_X86_SET_MCE:		return hv_ioctl_set_mce(vcpu, argp);
 	case KVM_TPR_ACCESS_REPORTING:	return hv_ioctl_tpr_reporting(vcpu, argp);
+	case KVM_SMI:			hv_queue_smi(vcpu); return 0;
 	case KVM_SET_VAPIC_ADDR:	return hv_ioctl_vapic_addr(vcpu, argp);
 	case KVM_PRE_FAULT_MEMORY:	return hv_ioctl_pre_fault(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:		return hv_ioctl_clock_ctrl(vcpu);

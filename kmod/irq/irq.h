@@ -83,6 +83,9 @@ bool hv_lapic_enabled(const struct hv_vcpu *vcpu);
 /* INIT/SIPI latched: act on it on the vCPU's own thread (may change mp_state). -errno never. */
 bool hv_lapic_has_event(const struct hv_vcpu *vcpu);
 void hv_lapic_accept_event(struct hv_vcpu *vcpu);
+/* An INIT that waits for the end of SMM. */
+bool hv_lapic_init_latched(const struct hv_vcpu *vcpu);
+void hv_lapic_latch_init(struct hv_vcpu *vcpu, bool latched);
 /* HV_REQ_TIMER: the timer expired, raise LVTT's vector. */
 void hv_lapic_timer_inject(struct hv_vcpu *vcpu);
 bool hv_lapic_timer_pending(const struct hv_vcpu *vcpu);

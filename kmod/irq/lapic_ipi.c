@@ -9,6 +9,7 @@
 #include <linux/string.h>
 #include "chips.h"
 #include "trace.h"
+#include "x86/x86.h"
 
 /*
  * Destination map of a VM. Present only when every id and logical destination is unique and all
@@ -89,6 +90,9 @@ bool hv_lapic_accept(struct hv_lapic *l, const struct hv_apic_irq *irq, bool sel
 	case HV_APIC_NMI:
 		hv_queue_nmi(l->vcpu);
 		return true;
+	case HV_APIC_SMI:
+		hv_queue_smi(l->vcpu);
+		return true;
 	case HV_APIC_INIT:
 		if (irq->level && !irq->assert)
 			return false;
@@ -103,7 +107,7 @@ bool hv_lapic_accept(struct hv_lapic *l, const struct hv_apic_irq *irq, bool sel
 		hv_lapic_notify(l, HV_REQ_APIC_EVENT, self);
 		return true;
 	}
-	return false;		/* SMI, remote read, ExtINT messages: not implemented by hv */
+	return false;		/* remote read, ExtINT messages: not implemented by hv */
 }
 
 /* ---- asking one APIC whether it is addressed ----------------------------------------------- */

@@ -164,7 +164,26 @@ void hv_lapic_reset(struct hv_vcpu *vcpu, bool init)
 
 bool hv_lapic_has_event(const struct hv_vcpu *vcpu)
 {
-	return vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events);
+	unsigned long events = vcpu->lapic ? READ_ONCE(vcpu->lapic->pending_events) : 0;
+
+	/* In SMM an INIT stays latched (APM volume 2, 10.3.2). */
+	return vcpu->smm.active ? events & ~BIT(HV_LAPIC_INIT) : events;
+}
+
+bool hv_lapic_init_latched(const struct hv_vcpu *vcpu)
+{
+	return vcpu->lapic && test_bit(HV_LAPIC_INIT, &vcpu->lapic->pending_events);
+}
+
+void hv_lapic_latch_init(struct hv_vcpu *vcpu, bool latched)
+{
+	if (!vcpu->lapic)
+		return;
+	if (latched)
+		set_bit(HV_LAPIC_INIT, &vcpu->lapic->pending_events);
+	else
+		clear_bit(HV_LAPIC_INIT, &vcpu->lapic->pending_events);
+	hv_request(vcpu, HV_REQ_APIC_EVENT);
 }
 
 /* Start in real mode at the page the message names (SDM 9.4.4.2). */
@@ -186,6 +205,10 @@ void hv_lapic_accept_event(struct hv_vcpu *vcpu)
 
 	if (!l)
 		return;
+	if (vcpu->smm.active) {
+		clear_bit(HV_LAPIC_SIPI, &l->pending_events);
+		return;
+	}
 	if (test_and_clear_bit(HV_LAPIC_INIT, &l->pending_events)) {
 		hv_vcpu_reset(vcpu, true);
 		vcpu->mp_state = vcpu->msrs.apic_base & HV_APIC_BASE_BSP ?

@@ -239,14 +239,17 @@ int hv_mmu_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 	return ret;
 }
 
-/* Is the frame mapped, and where does its leaf end? */
-static bool hv_mmu_mapped(struct hv_vm *vm, hv_gfn_t gfn, hv_gfn_t *end)
+/* Is the frame mapped where the vCPU looks, and where does its leaf end? */
+static bool hv_mmu_mapped(struct hv_vcpu *vcpu, hv_gfn_t gfn, hv_gfn_t *end)
 {
-	struct hv_leaf_iter it = { .vm = vm, .next = gfn, .end = gfn + 1 };
+	struct hv_vm *vm = vcpu->vm;
+	struct page *root = vm->mmu.root[vcpu->smm.active];
+	struct hv_leaf_iter it = { .vm = vm, .next = gfn, .end = gfn + 1,
+				     .first = gfn, .root = root };
 	bool found;
 
 	spin_lock(&vm->mmu.lock);
-	found = hv_leaf_next(&it);
+	found = hv_leaf_next(&it) && it.root == root;
 	if (found)
 		*end = it.gfn + hv_tdp_pages(it.level);
 	spin_unlock(&vm->mmu.lock);
@@ -258,7 +261,7 @@ int hv_mmu_prefault(struct hv_vcpu *vcpu, u64 gpa, u64 *end)
 	hv_gfn_t gfn = gpa >> PAGE_SHIFT, leaf_end;
 	int r;
 
-	while (!hv_mmu_mapped(vcpu->vm, gfn, &leaf_end)) {
+	while (!hv_mmu_mapped(vcpu, gfn, &leaf_end)) {
 		if (signal_pending(current))
 			return -EINTR;
 		cond_resched();

@@ -38,6 +38,7 @@ bool hv_mmu_rearm_dirty(struct hv_vm *vm, const struct hv_memslot *slot, hv_gfn_
 /* Flush all vCPUs' second-level translations before any of them runs on, and count it. */
 void hv_mmu_flush_all(struct hv_vm *vm);
 
-u64 hv_mmu_root(const struct hv_vm *vm);	/* physical address of the root table */
+u64 hv_mmu_root(const struct hv_vm *vm, unsigned int as);	/* physical address */
+int hv_mmu_smm_root(struct hv_vm *vm);	/* make the second root table, if it is not there yet */
 
 #endif

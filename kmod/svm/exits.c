@@ -232,6 +232,7 @@ static svm_handler svm_handler_of(u64 code)
 	case SVM_EXIT_SHUTDOWN:			return svm_exit_shutdown;
 	case SVM_EXIT_MONITOR:
 	case SVM_EXIT_MWAIT:			return hv_exit_mwait;
+	case SVM_EXIT_RSM:			return hv_exit_rsm;
 	case SVM_EXIT_XSETBV:			return hv_exit_xsetbv;
 	case SVM_EXIT_VMRUN:
 	case SVM_EXIT_VMLOAD:
@@ -240,7 +241,6 @@ static svm_handler svm_handler_of(u64 code)
 	case SVM_EXIT_CLGI:
 	case SVM_EXIT_SKINIT:
 	case SVM_EXIT_INVLPGA:
-	case SVM_EXIT_RSM:
 	case SVM_EXIT_RDTSCP:
 	case SVM_EXIT_RDPRU:
 	case SVM_EXIT_INVPCID:			return hv_exit_ud;

@@ -255,7 +255,6 @@ static void svm_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 	vmcb->iopm_base_pa = page_to_phys(svm_iopm);
 	vmcb->msrpm_base_pa = __pa(svm->msrpm);
 	vmcb->np_control = SVM_NP_ENABLE;
-	vmcb->nested_cr3 = hv_mmu_root(vcpu->vm);
 	vmcb->int_ctl = SVM_V_INTR_MASKING;
 	vmcb->int_state = 0;
 	vmcb->event_inj = 0;
@@ -315,6 +314,8 @@ void svm_update(struct hv_vcpu *vcpu)
 	vmcb->intercept_exceptions = exceptions;
 	if (!vcpu->dr_loaded)
 		vmcb->intercept_dr = SVM_DR_ALL;
+	vmcb->nested_cr3 = hv_mmu_root(vcpu->vm, vcpu->smm.active);
+	svm_dirty(vmcb, SVM_CLEAN_NPT);
 	svm_update_msrs(vcpu);
 	svm_update_exits(vcpu->vm, vmcb);
 

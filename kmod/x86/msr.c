@@ -201,6 +201,9 @@ int hv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 	case HV_MSR_UCODE_REV:
 		*value = m->ucode_rev;
 		return 0;
+	case HV_MSR_SMBASE:
+		*value = vcpu->smm.base;
+		return !host;
 	case HV_MSR_SMI_COUNT:
 		*value = m->smi_count;
 		return 0;
@@ -408,6 +411,11 @@ int hv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_s
 	case HV_MSR_UCODE_WRITE:
 	case MSR_AMD64_PATCH_LOADER:
 		return 0;		/* there is no microcode to load */
+	case HV_MSR_SMBASE:
+		if (!host || value >> 32)
+			return 1;
+		vcpu->smm.base = value;
+		return 0;
 	case HV_MSR_SMI_COUNT:
 		if (!host)
 			return 1;
@@ -452,7 +460,8 @@ static const u32 hv_msr_save_list[] = {
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	MSR_STAR, MSR_CSTAR, MSR_KERNEL_GS_BASE, MSR_SYSCALL_MASK, MSR_LSTAR,
 	MSR_IA32_TSC, MSR_IA32_CR_PAT, MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_DEADLINE,
-	MSR_IA32_MISC_ENABLE, MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, HV_MSR_SMI_COUNT,
+	MSR_IA32_MISC_ENABLE, MSR_IA32_MCG_STATUS, MSR_IA32_MCG_CTL, HV_MSR_SMBASE,
+	HV_MSR_SMI_COUNT,
 	HV_MSR_PLATFORM_INFO, HV_MSR_MISC_FEATURES_ENABLES, HV_MSR_ARCH_CAPABILITIES,
 	HV_MSR_UCODE_REV, HV_MSR_POWER_CTL, MSR_K7_HWCR,
 	HV_MSR_PV_WALL_CLOCK_OLD, HV_MSR_PV_SYSTEM_TIME_OLD, HV_MSR_PV_WALL_CLOCK,

@@ -316,6 +316,7 @@ void hv_events_get(struct hv_vcpu *vcpu, struct kvm_vcpu_events *e)
 	e->nmi.pending = ev->nmi_pending;
 	e->nmi.masked = !!(blocking & HV_BLOCK_NMI);
 	e->flags |= KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	hv_smm_get(vcpu, e);
 	if (vcpu->vm->triple_fault_event) {
 		e->triple_fault.pending = test_bit(HV_REQ_TRIPLE_FAULT, &vcpu->requests);
 		e->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
@@ -325,13 +326,17 @@ void hv_events_get(struct hv_vcpu *vcpu, struct kvm_vcpu_events *e)
 static bool hv_events_valid(const struct hv_vcpu *vcpu, const struct kvm_vcpu_events *e)
 {
 	u32 known = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |
-		    KVM_VCPUEVENT_VALID_SHADOW;
+		    KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
 
 	if (vcpu->vm->exception_payload)
 		known |= KVM_VCPUEVENT_VALID_PAYLOAD;
 	if (vcpu->vm->triple_fault_event)
 		known |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	if (e->flags & ~known)
+		return false;
+	/* Whoever waits for a start-up message is not in SMM. */
+	if ((e->flags & KVM_VCPUEVENT_VALID_SMM) && (e->smi.smm || e->smi.pending) &&
+	    vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		return false;
 	if (e->flags & KVM_VCPUEVENT_VALID_PAYLOAD) {
 		if (e->exception.pending && e->exception.injected)
@@ -350,6 +355,8 @@ int hv_events_set(struct hv_vcpu *vcpu, const struct kvm_vcpu_events *e)
 
 	if (!hv_events_valid(vcpu, e))
 		return -EINVAL;
+	if ((e->flags & KVM_VCPUEVENT_VALID_SMM) && hv_smm_set(vcpu, e))
+		return -ENOMEM;
 	*ex = (struct hv_exception) {
 		.injected = e->exception.injected,
 		.pending = payload && e->exception.pending,

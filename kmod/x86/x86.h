@@ -184,6 +184,16 @@ void hv_debug_changed(struct hv_vcpu *vcpu);
 /* DR7 in force: the guest's or, under KVM_GUESTDBG_USE_HW_BP, user space's. */
 u64 hv_debug_dr7(const struct hv_vcpu *vcpu);
 
+/* ---- smm.c: system management mode --------------------------------------------------------- */
+
+void hv_queue_smi(struct hv_vcpu *vcpu);		/* any context */
+bool hv_smi_waiting(struct hv_vcpu *vcpu);		/* there is one, and it may be taken */
+void hv_smm_enter(struct hv_vcpu *vcpu);		/* HV_REQ_SMI; may sleep */
+void hv_smm_set_active(struct hv_vcpu *vcpu, bool active);
+void hv_smm_reset(struct hv_vcpu *vcpu, bool init);
+void hv_smm_get(struct hv_vcpu *vcpu, struct kvm_vcpu_events *e);
+int hv_smm_set(struct hv_vcpu *vcpu, const struct kvm_vcpu_events *e);	/* 0 or -ENOMEM */
+
 /* ---- sync.c: kvm_run's copy of the registers ----------------------------------------------- */
 
 int hv_sync_check(const struct kvm_run *run);		/* -EINVAL: asks for what there is not */
