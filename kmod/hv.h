@@ -225,7 +225,7 @@ struct hv_smm {
 	bool pending;			/* taken over from queued */
 	atomic_t queued;		/* from other threads */
 	bool inside_nmi;		/* NMIs were masked already when it began */
-	u32 base;			/* SMBASE */
+	u64 base;			/* SMBASE; RSM sets the lower half only */
 };
 
 /* RDMSR or WRMSR that waits for user space (x86/msr_filter.c). */

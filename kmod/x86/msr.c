@@ -412,7 +412,7 @@ int hv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_s
 	case MSR_AMD64_PATCH_LOADER:
 		return 0;		/* there is no microcode to load */
 	case HV_MSR_SMBASE:
-		if (!host || value >> 32)
+		if (!host)
 			return 1;
 		vcpu->smm.base = value;
 		return 0;

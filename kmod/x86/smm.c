@@ -160,7 +160,7 @@ static void hv_smm_state(struct hv_vcpu *vcpu)
 
 void hv_smm_enter(struct hv_vcpu *vcpu)
 {
-	u64 area = (u64)vcpu->smm.base + HV_SMM_SAVE_AREA;
+	u64 area = vcpu->smm.base + HV_SMM_SAVE_AREA;
 	struct hv_smm_area a;
 
 	vcpu->smm.pending = false;
@@ -224,7 +224,7 @@ static int hv_smm_restore(struct hv_vcpu *vcpu, const struct hv_smm_area *a)
 
 int hv_exit_rsm(struct hv_vcpu *vcpu, bool may_sleep)
 {
-	u64 area = (u64)vcpu->smm.base + HV_SMM_SAVE_AREA;
+	u64 area = vcpu->smm.base + HV_SMM_SAVE_AREA;
 	struct hv_smm_area a;
 	u32 blocking;
 

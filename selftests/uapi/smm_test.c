@@ -246,6 +246,8 @@ UT_GUEST static void guest_halt(void *args)
 {
 	volatile struct loop_args *a = args;
 
+	/* KVM finds a vCPU by its APIC id only once that APIC was touched. */
+	*(volatile uint32_t *)0xfee000f0 = 0x1ff;
 	__asm__ volatile("cli; hlt");
 	a->value = *(volatile uint32_t *)DATA_GPA;
 	ut_done(7);
@@ -293,11 +295,11 @@ static void test_restore(void)
 	struct kvm_vcpu_events e;
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
-	uint64_t base = SMBASE + 0x100000000;
+	uint64_t base = SMBASE;
 
 	create(false);
 	start_loop();
-	CHECK_EQ(msr(true, MSR_SMBASE, &base), 0);
+	CHECK_EQ(msr(true, MSR_SMBASE, &base), 1);
 	NEED(ioctl(cpu->fd, KVM_SMI, 0) == 0);
 	expect_handler(INSIDE);
 	e = events();
