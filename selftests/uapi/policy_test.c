@@ -609,7 +609,9 @@ UT_GUEST static void guest_spin(void *args)
 
 static void test_mce(void)
 {
-	struct kvm_x86_mce mce = { .status = MCI_VAL | 0x136, .addr = 0x5000, .misc = 0x86, .bank = 2 };
+	struct kvm_x86_mce mce = {
+		.status = MCI_VAL | 0x136, .addr = 0x5000, .misc = 0x86, .bank = 2,
+	};
 	uint64_t cap = 10 | 1 << 8;
 	struct kvm_sregs sregs;
 	uint32_t value;

@@ -267,7 +267,10 @@ static void *late_smi(void *arg)
 	return NULL;
 }
 
-/* By a message of the APIC, to a halted vCPU; it goes on behind HLT. INIT waits for the end of SMM. */
+/*
+ * By a message of the APIC, to a halted vCPU; it goes on behind HLT. INIT waits for the end of
+ * SMM.
+ */
 static void test_apic_message(void)
 {
 	struct kvm_vcpu_events e;
