@@ -98,6 +98,12 @@ $(B)/uapi/%: selftests/uapi/%.c $(UAPI_COMMON) $(wildcard selftests/uapi/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(HV_CPPFLAGS) $(HV_CFLAGS) -static -o $@ $< $(UAPI_COMMON) -lpthread
 
+# What hv answers to each ioctl and capability: the documentation's table, as C.
+$(B)/abi_table.h: Documentation/abi.tsv scripts/abi-table
+	scripts/abi-table --header >$@
+$(B)/uapi/abi_test: $(B)/abi_table.h
+$(B)/uapi/abi_test: HV_CPPFLAGS += -I$(B)
+
 guest-tests:
 	@:
 -include selftests/guests/build.mk
@@ -120,6 +126,8 @@ check-e2e:
 	scripts/check/run e2e
 check-vmx:
 	scripts/check/run vmx
+check-kvm-selftests:
+	scripts/kvm-selftests --update
 
 demo:
 	scripts/demo
@@ -178,10 +186,12 @@ help:
 	@echo '  demo           boot a Debian guest with hvm on an emulated host, and run a command in it'
 	@echo '  check          set up, then all tests'
 	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e, check-vmx: parts of it'
+	@echo '  check-kvm-selftests  KVM'"'"'s own selftests on kvm and hv; writes Documentation/kvm-selftests.rst'
 	@echo '  bench          cost of each VM exit on /dev/hv and /dev/kvm'
 	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
-.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests lab-tests check check-style check-unit \
-	check-uapi check-guests check-e2e check-vmx demo bench lab setup install install-module install-hvm \
+.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests lab-tests check-kvm-selftests \
+	check check-style check-unit check-uapi check-guests check-e2e check-vmx demo \
+	bench lab setup install install-module install-hvm \
 	uninstall man clean help

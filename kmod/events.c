@@ -247,6 +247,18 @@ void hv_events_inject(struct hv_vcpu *vcpu)
 	else
 		busy = false;
 
+	/* Stepping through code, user space may want to see that code and no handlers. */
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ))
+		return;
+
+	if (unlikely(vcpu->smm.pending || atomic_read(&vcpu->smm.queued)) && hv_smi_waiting(vcpu)) {
+		if (!busy) {
+			hv_request(vcpu, HV_REQ_SMI);
+			return;
+		}
+		hv_call(event_window)(vcpu, HV_EVENT_IRQ);
+	}
+
 	if (ev->nmi_pending) {
 		if (!busy && hv_call(event_allowed)(vcpu, HV_EVENT_NMI))
 			busy = hv_inject_nmi(vcpu);

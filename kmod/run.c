@@ -58,13 +58,21 @@ static void hv_requests_quick(struct hv_vcpu *vcpu)
  * would not do: the grace period may begin after that, and wait for this vCPU, which has been asked
  * already and stays in the guest.
  */
-static void hv_srcu_relock(struct hv_vcpu *vcpu)
+void hv_srcu_relock(struct hv_vcpu *vcpu)
 {
 	struct hv_vm *vm = vcpu->vm;
 
+	clear_bit(HV_REQ_SLOTS, &vcpu->requests);
 	srcu_read_unlock(&vm->srcu, vcpu->srcu_idx);
 	wait_event_killable(vm->quiesce_wait, !atomic_read(&vm->quiescing));
 	vcpu->srcu_idx = srcu_read_lock(&vm->srcu);
+}
+
+static bool hv_event_injected(const struct hv_vcpu *vcpu)
+{
+	const struct hv_events *ev = &vcpu->events;
+
+	return ev->exception.injected || ev->nmi_injected || ev->interrupt.injected;
 }
 
 /* Those that may sleep or end KVM_RUN. */
@@ -74,14 +82,33 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		hv_request(vcpu, HV_REQ_VM_DEAD);	/* for ever */
 		return -EIO;
 	}
-	if (hv_request_take(vcpu, HV_REQ_SLOTS))
+	if (test_bit(HV_REQ_SLOTS, &vcpu->requests))
 		hv_srcu_relock(vcpu);
+	if (hv_request_take(vcpu, HV_REQ_UPDATE))
+		hv_ops.update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_TRIPLE_FAULT)) {
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		return HV_NEXT_USER;
 	}
 	if (hv_request_take(vcpu, HV_REQ_DEBUG)) {
 		hv_debug_exit(vcpu, 1, HV_DR6_BS);
+		return HV_NEXT_USER;
+	}
+	if (hv_request_take(vcpu, HV_REQ_SMI)) {
+		/* User space may have changed its mind, or the state, before KVM_RUN. */
+		if (hv_smi_waiting(vcpu) && !hv_event_injected(vcpu))
+			hv_smm_enter(vcpu);
+		hv_request(vcpu, HV_REQ_EVENT);
+	}
+	if (hv_request_take(vcpu, HV_REQ_TPR_ACCESS)) {
+		hv_tpr_access_exit(vcpu);
+		return HV_NEXT_USER;
+	}
+	if (hv_request_take(vcpu, HV_REQ_VAPIC))
+		hv_vapic_fault_in(vcpu);
+	if (hv_request_take(vcpu, HV_REQ_RING_FULL) && hv_dirty_ring_full(vcpu)) {
+		hv_request(vcpu, HV_REQ_RING_FULL);
+		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
 		return HV_NEXT_USER;
 	}
 	if (hv_request_take(vcpu, HV_REQ_IOAPIC_EOI)) {
@@ -143,6 +170,10 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 			if (hv_must_leave(vcpu))
 				break;
 		}
+		if (unlikely(vcpu->vapic_addr) && !hv_vapic_enter(vcpu)) {
+			hv_request(vcpu, HV_REQ_VAPIC);
+			break;
+		}
 		if (vcpu->regs_dirty) {
 			hv_call(regs_store)(vcpu, vcpu->regs_dirty);
 			vcpu->regs_dirty = 0;
@@ -159,6 +190,8 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 		local_irq_disable();
 		vtime_account_guest_exit();
 		local_irq_enable();
+		if (unlikely(vcpu->vapic_addr))
+			hv_vapic_leave(vcpu);
 		next = hv_call(handle_exit)(vcpu, false);
 		if (next != HV_NEXT_RESUME || vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
 			goto leave;
@@ -189,6 +222,8 @@ bool hv_vcpu_runnable(struct hv_vcpu *vcpu)
 		return true;
 	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
 		return false;
+	if (unlikely(hv_smi_waiting(vcpu)))
+		return true;
 	if (test_bit(HV_REQ_TIMER, &vcpu->requests))
 		hv_requests_quick(vcpu);
 	if (vcpu->events.exception.pending || vcpu->events.exception.injected ||
@@ -311,8 +346,9 @@ static void hv_fill_run(struct hv_vcpu *vcpu)
 	run->if_flag = !!(vcpu->regs.rflags & X86_EFLAGS_IF);
 	run->cr8 = vcpu->lapic ? hv_lapic_get_cr8(vcpu) : vcpu->user_cr8;
 	run->apic_base = vcpu->msrs.apic_base;
-	run->flags = 0;
+	run->flags = vcpu->smm.active ? KVM_RUN_X86_SMM : 0;
 	run->ready_for_interrupt_injection = hv_user_irq_ready(vcpu);
+	hv_sync_store(vcpu);
 }
 
 static int hv_signal_exit(struct hv_vcpu *vcpu, int next)
@@ -337,8 +373,8 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 			next = signal_pending(current) ? -EINTR : -EAGAIN;
 		return hv_signal_exit(vcpu, next);
 	}
-	if (READ_ONCE(run->kvm_valid_regs) || READ_ONCE(run->kvm_dirty_regs))
-		return -EINVAL;		/* KVM_CAP_SYNC_REGS is not offered */
+	if (hv_sync_check(run) || hv_sync_load(vcpu))
+		return -EINVAL;
 	if (!vcpu->vm->pic && READ_ONCE(run->request_interrupt_window))
 		hv_request(vcpu, HV_REQ_EVENT);
 	if (!vcpu->lapic)
@@ -357,19 +393,24 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 
 int hv_vcpu_run(struct hv_vcpu *vcpu)
 {
-	sigset_t saved;
 	bool step;
 	int r;
 
+	/*
+	 * What is blocked outside of KVM_RUN is kept where the kernel looks for it: a signal that
+	 * only ends KVM_RUN must not kill the process because it has no handler.
+	 */
 	if (vcpu->sigset_active)
-		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
+		sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
 	step = hv_debug_step_begin(vcpu);
 	r = hv_run_checked(vcpu);
 	if (unlikely(step))
 		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
 	vcpu->stats.user_exits++;
 	hv_fill_run(vcpu);
-	if (vcpu->sigset_active)
-		sigprocmask(SIG_SETMASK, &saved, NULL);
+	if (vcpu->sigset_active) {
+		sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+		sigemptyset(&current->real_blocked);
+	}
 	return r < 0 ? r : 0;
 }

@@ -10,6 +10,7 @@
 
 #include "hv.h"
 #include "irq/irq.h"
+#include "mmu/mmu.h"
 #include "vcpu_ioctl.h"
 #include "x86/x86.h"
 
@@ -118,6 +119,26 @@ static long hv_ioctl_set_sregs(struct hv_vcpu *vcpu, void __user *argp)
 {
 	HV_COPY_IN(struct kvm_sregs, sregs);
 	return hv_sregs_set(vcpu, &sregs);
+}
+
+static long hv_ioctl_get_sregs2(struct hv_vcpu *vcpu, void __user *argp)
+{
+	struct kvm_sregs2 sregs;
+
+	hv_sregs2_get(vcpu, &sregs);
+	return hv_copy_out(argp, &sregs, sizeof(sregs));
+}
+
+static long hv_ioctl_set_sregs2(struct hv_vcpu *vcpu, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_sregs2, sregs);
+	return hv_sregs2_set(vcpu, &sregs);
+}
+
+static long hv_ioctl_attr(struct hv_vcpu *vcpu, unsigned int cmd, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_device_attr, attr);
+	return hv_vcpu_attr(vcpu, cmd, &attr);
 }
 
 static long hv_ioctl_get_fpu(struct hv_vcpu *vcpu, void __user *argp)
@@ -303,11 +324,30 @@ static long hv_ioctl_signal_mask(struct hv_vcpu *vcpu, struct kvm_signal_mask __
 	return 0;
 }
 
-/* A TPR page shared with a patched guest needs KVM_CAP_VAPIC, which is not offered. */
 static long hv_ioctl_vapic_addr(struct hv_vcpu *vcpu, void __user *argp)
 {
-	HV_COPY_IN(struct kvm_vapic_addr, vapic);
-	return !vcpu->lapic || vapic.vapic_addr ? -EINVAL : 0;
+	struct kvm_vapic_addr vapic;
+
+	if (!vcpu->lapic)
+		return -EINVAL;
+	if (copy_from_user(&vapic, argp, sizeof(vapic)))
+		return -EFAULT;
+	return hv_vapic_set_addr(vcpu, vapic.vapic_addr);
+}
+
+static long hv_ioctl_tpr_reporting(struct hv_vcpu *vcpu, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_tpr_access_ctl, ctl);
+	if (ctl.flags)
+		return -EINVAL;
+	vcpu->tpr_reporting = ctl.enabled;
+	return hv_copy_out(argp, &ctl, sizeof(ctl));
+}
+
+static long hv_ioctl_set_mce(struct hv_vcpu *vcpu, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_x86_mce, mce);
+	return hv_mce_inject(vcpu, &mce);
 }
 
 static long hv_ioctl_clock_ctrl(struct hv_vcpu *vcpu)
@@ -319,6 +359,38 @@ static long hv_ioctl_clock_ctrl(struct hv_vcpu *vcpu)
 	return 0;
 }
 
+/*
+ * Map a range before the guest touches it. What was done is taken off the range, so that user space
+ * can go on after a signal.
+ */
+static long hv_ioctl_pre_fault(struct hv_vcpu *vcpu, struct kvm_pre_fault_memory __user *argp)
+{
+	u64 whole, end;
+	long r = 0;
+
+	HV_COPY_IN(struct kvm_pre_fault_memory, range);
+	if (range.flags || offset_in_page(range.gpa | range.size) ||
+	    range.gpa + range.size <= range.gpa)
+		return -EINVAL;
+	whole = range.size;
+	while (range.size && !r) {
+		r = hv_mmu_prefault(vcpu, range.gpa, &end);
+		if (r == -EAGAIN) {
+			hv_srcu_relock(vcpu);
+			r = 0;
+			continue;
+		}
+		if (r)
+			break;
+		end = min(end, range.gpa + range.size);
+		range.size -= end - range.gpa;
+		range.gpa = end;
+	}
+	if (copy_to_user(argp, &range, sizeof(range)))
+		return -EFAULT;
+	return range.size < whole ? 0 : r;
+}
+
 /* ---- the table ----------------------------------------------------------------------------- */
 
 static long hv_ioctl_state(struct hv_vcpu *vcpu, unsigned int cmd, void __user *argp)
@@ -328,6 +400,8 @@ static long hv_ioctl_state(struct hv_vcpu *vcpu, unsigned int cmd, void __user *
 	case KVM_SET_REGS:		return hv_ioctl_set_regs(vcpu, argp);
 	case KVM_GET_SREGS:		return hv_ioctl_get_sregs(vcpu, argp);
 	case KVM_SET_SREGS:		return hv_ioctl_set_sregs(vcpu, argp);
+	case KVM_GET_SREGS2:		return hv_ioctl_get_sregs2(vcpu, argp);
+	case KVM_SET_SREGS2:		return hv_ioctl_set_sregs2(vcpu, argp);
 	case KVM_GET_FPU:		return hv_ioctl_get_fpu(vcpu, argp);
 	case KVM_SET_FPU:		return hv_ioctl_set_fpu(vcpu, argp);
 	case KVM_GET_XSAVE:
@@ -366,10 +440,17 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_X86_SETUP_MCE:		return hv_ioctl_setup_mce(vcpu, argp);
 	case KVM_INTERRUPT:		return hv_ioctl_interrupt(vcpu, argp);
 	case KVM_NMI:			hv_queue_nmi(vcpu); return 0;
+	case KVM_X86_SET_MCE:		return hv_ioctl_set_mce(vcpu, argp);
+	case KVM_TPR_ACCESS_REPORTING:	return hv_ioctl_tpr_reporting(vcpu, argp);
+	case KVM_SMI:			hv_queue_smi(vcpu); return 0;
 	case KVM_SET_VAPIC_ADDR:	return hv_ioctl_vapic_addr(vcpu, argp);
+	case KVM_PRE_FAULT_MEMORY:	return hv_ioctl_pre_fault(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:		return hv_ioctl_clock_ctrl(vcpu);
 	case KVM_GET_TSC_KHZ:		return vcpu->pv.tsc_khz;
 	case KVM_SET_TSC_KHZ:		return hv_tsc_set_khz(vcpu, arg);
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_SET_DEVICE_ATTR:	return hv_ioctl_attr(vcpu, cmd, argp);
 	default:			return hv_ioctl_state(vcpu, cmd, argp);
 	}
 }

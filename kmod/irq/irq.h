@@ -83,6 +83,9 @@ bool hv_lapic_enabled(const struct hv_vcpu *vcpu);
 /* INIT/SIPI latched: act on it on the vCPU's own thread (may change mp_state). -errno never. */
 bool hv_lapic_has_event(const struct hv_vcpu *vcpu);
 void hv_lapic_accept_event(struct hv_vcpu *vcpu);
+/* An INIT that waits for the end of SMM. */
+bool hv_lapic_init_latched(const struct hv_vcpu *vcpu);
+void hv_lapic_latch_init(struct hv_vcpu *vcpu, bool latched);
 /* HV_REQ_TIMER: the timer expired, raise LVTT's vector. */
 void hv_lapic_timer_inject(struct hv_vcpu *vcpu);
 bool hv_lapic_timer_pending(const struct hv_vcpu *vcpu);
@@ -103,6 +106,13 @@ int hv_lapic_mmio_read(struct hv_vcpu *vcpu, u64 addr, u32 len, void *data);
 int hv_lapic_mmio_write(struct hv_vcpu *vcpu, u64 addr, u32 len, const void *data);
 int hv_lapic_get_state(struct hv_vcpu *vcpu, struct kvm_lapic_state *state);
 int hv_lapic_set_state(struct hv_vcpu *vcpu, const struct kvm_lapic_state *state);
+/* vapic.c: the word in guest memory that stands for the TPR; vm->srcu held, do not sleep... */
+bool hv_vapic_enter(struct hv_vcpu *vcpu);	/* false: the word is not there now */
+void hv_vapic_leave(struct hv_vcpu *vcpu);
+void hv_vapic_fault_in(struct hv_vcpu *vcpu);	/* ...but here */
+int hv_vapic_set_addr(struct hv_vcpu *vcpu, u64 addr);		/* KVM_SET_VAPIC_ADDR; 0: none */
+void hv_tpr_accessed(struct hv_vcpu *vcpu, bool write);		/* KVM_TPR_ACCESS_REPORTING is on */
+void hv_tpr_access_exit(struct hv_vcpu *vcpu);			/* HV_REQ_TPR_ACCESS */
 /* The vCPU moved to another host CPU or its TSC changed: move or restart its timer. */
 void hv_lapic_timer_restart(struct hv_vcpu *vcpu);
 

@@ -144,7 +144,7 @@ int hv_lapic_tpr_threshold(const struct hv_vcpu *vcpu)
 
 /* ---- TPR and EOI --------------------------------------------------------------------------- */
 
-static void hv_lapic_set_tpr(struct hv_lapic *l, u32 tpr)
+void hv_lapic_set_tpr(struct hv_lapic *l, u32 tpr)
 {
 	u32 old = hv_apic_read(l, HV_APIC_TPR);
 
@@ -294,6 +294,11 @@ int hv_lapic_reg_read(struct hv_lapic *l, u32 reg, u32 *value)
 	case HV_APIC_TMCCT:
 		*value = hv_lapic_timer_count(l);
 		break;
+	case HV_APIC_TPR:
+		if (unlikely(l->vcpu->tpr_reporting))
+			hv_tpr_accessed(l->vcpu, false);
+		*value = hv_apic_read(l, reg);
+		break;
 	case HV_APIC_APR:
 	case HV_APIC_RRD:
 		break;
@@ -333,6 +338,8 @@ int hv_lapic_reg_write(struct hv_lapic *l, u32 reg, u32 value)
 {
 	switch (reg) {
 	case HV_APIC_TPR:
+		if (unlikely(l->vcpu->tpr_reporting))
+			hv_tpr_accessed(l->vcpu, true);
 		hv_lapic_set_tpr(l, value & 0xff);
 		return 0;
 	case HV_APIC_EOI:
@@ -381,7 +388,7 @@ int hv_lapic_reg_write(struct hv_lapic *l, u32 reg, u32 value)
 /* The page is there but the APIC is not listening on it: reads float, writes are lost. */
 static int hv_lapic_hole(struct hv_vcpu *vcpu, u32 len, void *data)
 {
-	if (vcpu->vm->disabled_quirks & KVM_X86_QUIRK_LAPIC_MMIO_HOLE)
+	if (!hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_LAPIC_MMIO_HOLE))
 		return -EOPNOTSUPP;
 	if (data)
 		memset(data, 0xff, len);

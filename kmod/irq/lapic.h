@@ -100,6 +100,7 @@ static inline bool hv_lapic_takes_pic(const struct hv_lapic *l)
 int hv_lapic_reg_read(struct hv_lapic *l, u32 reg, u32 *value);
 int hv_lapic_reg_write(struct hv_lapic *l, u32 reg, u32 value);
 void hv_lapic_eoi(struct hv_lapic *l);
+void hv_lapic_set_tpr(struct hv_lapic *l, u32 tpr);
 int hv_lapic_highest_irr(struct hv_lapic *l);
 int hv_lapic_highest_isr(const struct hv_lapic *l);
 void hv_lapic_recount(struct hv_lapic *l);	/* irr_words, isr_words from the registers */

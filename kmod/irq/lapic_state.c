@@ -127,7 +127,7 @@ static void hv_lapic_reset_regs(struct hv_lapic *l)
 	for (i = 0; i < ARRAY_SIZE(lvts); i++)
 		hv_apic_write(l, lvts[i], HV_APIC_LVT_MASKED);
 	/* Firmware that does not know the APIC gets its PIC interrupts through the BSP. */
-	if (l->vcpu->id == vm->bsp_id && !(vm->disabled_quirks & KVM_X86_QUIRK_LINT0_REENABLED))
+	if (l->vcpu->id == vm->bsp_id && hv_has_quirk(vm, KVM_X86_QUIRK_LINT0_REENABLED))
 		hv_apic_write(l, HV_APIC_LVT_LINT0, HV_APIC_EXTINT << 8);
 }
 
@@ -164,7 +164,26 @@ void hv_lapic_reset(struct hv_vcpu *vcpu, bool init)
 
 bool hv_lapic_has_event(const struct hv_vcpu *vcpu)
 {
-	return vcpu->lapic && READ_ONCE(vcpu->lapic->pending_events);
+	unsigned long events = vcpu->lapic ? READ_ONCE(vcpu->lapic->pending_events) : 0;
+
+	/* In SMM an INIT stays latched (APM volume 2, 10.3.2). */
+	return vcpu->smm.active ? events & ~BIT(HV_LAPIC_INIT) : events;
+}
+
+bool hv_lapic_init_latched(const struct hv_vcpu *vcpu)
+{
+	return vcpu->lapic && test_bit(HV_LAPIC_INIT, &vcpu->lapic->pending_events);
+}
+
+void hv_lapic_latch_init(struct hv_vcpu *vcpu, bool latched)
+{
+	if (!vcpu->lapic)
+		return;
+	if (latched)
+		set_bit(HV_LAPIC_INIT, &vcpu->lapic->pending_events);
+	else
+		clear_bit(HV_LAPIC_INIT, &vcpu->lapic->pending_events);
+	hv_request(vcpu, HV_REQ_APIC_EVENT);
 }
 
 /* Start in real mode at the page the message names (SDM 9.4.4.2). */
@@ -186,6 +205,10 @@ void hv_lapic_accept_event(struct hv_vcpu *vcpu)
 
 	if (!l)
 		return;
+	if (vcpu->smm.active) {
+		clear_bit(HV_LAPIC_SIPI, &l->pending_events);
+		return;
+	}
 	if (test_and_clear_bit(HV_LAPIC_INIT, &l->pending_events)) {
 		hv_vcpu_reset(vcpu, true);
 		vcpu->mp_state = vcpu->msrs.apic_base & HV_APIC_BASE_BSP ?
@@ -202,7 +225,10 @@ void hv_lapic_accept_event(struct hv_vcpu *vcpu)
 
 /* ---- saved state --------------------------------------------------------------------------- */
 
-/* The format of KVM_GET_LAPIC: the ID register always in its xAPIC form. */
+/*
+ * The format of KVM_GET_LAPIC: the ID register in its xAPIC form, unless KVM_CAP_X2APIC_API asks
+ * for that of the mode in force.
+ */
 int hv_lapic_get_state(struct hv_vcpu *vcpu, struct kvm_lapic_state *state)
 {
 	struct hv_lapic *l = vcpu->lapic;
@@ -211,8 +237,10 @@ int hv_lapic_get_state(struct hv_vcpu *vcpu, struct kvm_lapic_state *state)
 	if (!l)
 		return -EINVAL;
 	memcpy(state->regs, l->regs, sizeof(state->regs));
-	value = hv_apic_id(l) << 24;
-	memcpy(state->regs + HV_APIC_ID, &value, 4);
+	if (!vcpu->vm->x2apic_ids) {
+		value = hv_apic_id(l) << 24;
+		memcpy(state->regs + HV_APIC_ID, &value, 4);
+	}
 	hv_lapic_reg_read(l, HV_APIC_PPR, &value);
 	memcpy(state->regs + HV_APIC_PPR, &value, 4);
 	value = hv_lapic_timer_count(l);
@@ -236,10 +264,13 @@ static void hv_lapic_set_timer_state(struct hv_lapic *l)
 int hv_lapic_set_state(struct hv_vcpu *vcpu, const struct kvm_lapic_state *state)
 {
 	struct hv_lapic *l = vcpu->lapic;
-	u32 version;
+	u32 version, id;
 
 	if (!l)
 		return -EINVAL;
+	memcpy(&id, state->regs + HV_APIC_ID, 4);
+	if (l->x2apic && vcpu->vm->x2apic_ids && id != vcpu->id)
+		return -EINVAL;		/* an x2APIC's id cannot be changed */
 	hv_lapic_timer_stop(l);
 	version = hv_apic_read(l, HV_APIC_VERSION);
 	memcpy(l->regs, state->regs, sizeof(state->regs));

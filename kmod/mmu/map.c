@@ -179,7 +179,7 @@ static enum hv_map_result hv_map_entry(struct hv_vcpu *vcpu, const struct hv_map
 
 static enum hv_map_result hv_map_walk(struct hv_vcpu *vcpu, struct hv_map *map)
 {
-	u64 *table = page_address(vcpu->vm->mmu.root);
+	u64 *table = page_address(vcpu->vm->mmu.root[vcpu->smm.active]);
 	int level = hv_tdp()->levels;
 	enum hv_map_result ret;
 	unsigned int tries;

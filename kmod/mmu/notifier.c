@@ -70,12 +70,14 @@ static int hv_invalidate_range_start(struct mmu_notifier *mn,
 				     const struct mmu_notifier_range *range)
 {
 	struct hv_vm *vm = hv_notifier_vm(mn);
+	unsigned int as;
 	int idx;
 
 	hv_mmu_invalidate_begin(vm, range->start, range->end);
 	idx = srcu_read_lock(&vm->srcu);
-	hv_zap_user_range(vm, hv_memslots(vm), range->start, range->end,
-			  mmu_notifier_range_blockable(range));
+	for (as = 0; as < HV_NR_AS; as++)
+		hv_zap_user_range(vm, hv_memslots(vm, as), range->start, range->end,
+				  mmu_notifier_range_blockable(range));
 	srcu_read_unlock(&vm->srcu, idx);
 	return 0;
 }
@@ -124,21 +126,13 @@ static bool hv_age_frames_blind(struct hv_vm *vm, hv_gfn_t start, hv_gfn_t end, 
 	return true;
 }
 
-/*
- * No flush after clearing accessed bits: an entry that a TLB still holds looks old until it is
- * loaded again, as it does for the process's own page tables on x86.
- */
-static int hv_age(struct mmu_notifier *mn, u64 start, u64 end, bool clear)
+static bool hv_age_slots(struct hv_vm *vm, const struct hv_memslots *slots, u64 start, u64 end,
+			 bool clear)
 {
-	struct hv_vm *vm = hv_notifier_vm(mn);
-	struct hv_memslots *slots;
 	bool young = false;
 	hv_gfn_t a, b;
-	int idx;
 	u32 i;
 
-	idx = srcu_read_lock(&vm->srcu);
-	slots = hv_memslots(vm);
 	for (i = 0; i < slots->nr; i++) {
 		if (!hv_slot_frames(slots->slot[i], start, end, &a, &b))
 			continue;
@@ -149,6 +143,23 @@ static int hv_age(struct mmu_notifier *mn, u64 start, u64 end, bool clear)
 			young |= hv_age_frames_blind(vm, a, b, clear);
 		spin_unlock(&vm->mmu.lock);
 	}
+	return young;
+}
+
+/*
+ * No flush after clearing accessed bits: an entry that a TLB still holds looks old until it is
+ * loaded again, as it does for the process's own page tables on x86.
+ */
+static int hv_age(struct mmu_notifier *mn, u64 start, u64 end, bool clear)
+{
+	struct hv_vm *vm = hv_notifier_vm(mn);
+	bool young = false;
+	unsigned int as;
+	int idx;
+
+	idx = srcu_read_lock(&vm->srcu);
+	for (as = 0; as < HV_NR_AS; as++)
+		young |= hv_age_slots(vm, hv_memslots(vm, as), start, end, clear);
 	srcu_read_unlock(&vm->srcu, idx);
 	return young;
 }

@@ -174,10 +174,12 @@ void hv_mmu_zap_range(struct hv_vm *vm, hv_gfn_t start, hv_gfn_t end, bool may_s
 int hv_mmu_tables_init(struct hv_vm *vm);
 void hv_mmu_tables_free(struct hv_vm *vm);
 
-/* All leaves that overlap [next, end), under one hold of mmu->lock. */
+/* All leaves that overlap [next, end) in either address space, under one hold of mmu->lock. */
 struct hv_leaf_iter {
 	struct hv_vm *vm;
 	hv_gfn_t next, end;
+	hv_gfn_t first;		/* where next began */
+	struct page *root;	/* of the address space that is walked */
 	u64 *table;		/* of level 1, that holds next; or NULL */
 	u64 *entry;		/* the leaf found */
 	hv_gfn_t gfn;		/* first frame it maps */

@@ -112,9 +112,16 @@ static void hv_zap_table(struct hv_zap *zap, u64 *table, int level, hv_gfn_t bas
 
 void hv_zap_frames(struct hv_vm *vm, struct hv_zap *zap, hv_gfn_t start, hv_gfn_t end)
 {
+	struct page *root;
+	unsigned int as;
+
 	lockdep_assert_held(&vm->mmu.lock);
-	hv_zap_table(zap, page_address(vm->mmu.root), hv_tdp()->levels, 0, start,
-		     min(end, hv_tdp_limit()));
+	for (as = 0; as < HV_NR_AS; as++) {
+		root = READ_ONCE(vm->mmu.root[as]);
+		if (root)
+			hv_zap_table(zap, page_address(root), hv_tdp()->levels, 0, start,
+				     min(end, hv_tdp_limit()));
+	}
 }
 
 void hv_zap_flush(struct hv_vm *vm, struct hv_zap *zap)
@@ -203,18 +210,17 @@ static bool hv_leaf_walk(struct hv_leaf_iter *it, u64 *table, int level)
 	}
 }
 
-bool hv_leaf_next(struct hv_leaf_iter *it)
+static bool hv_leaf_next_here(struct hv_leaf_iter *it)
 {
 	hv_gfn_t end = min(it->end, hv_tdp_limit());
 	bool found = false;
 	u64 pages;
 
-	lockdep_assert_held(&it->vm->mmu.lock);
 	while (it->next < end && !found) {
 		if (it->table)
 			found = hv_leaf_walk(it, it->table, 1);
 		else
-			found = hv_leaf_walk(it, page_address(it->vm->mmu.root), hv_tdp()->levels);
+			found = hv_leaf_walk(it, page_address(it->root), hv_tdp()->levels);
 		pages = hv_tdp_pages(it->level);
 		it->gfn = it->next & ~(pages - 1);
 		it->next = it->gfn + pages;
@@ -225,11 +231,49 @@ bool hv_leaf_next(struct hv_leaf_iter *it)
 	return found;
 }
 
+bool hv_leaf_next(struct hv_leaf_iter *it)
+{
+	struct hv_mmu *mmu = &it->vm->mmu;
+
+	lockdep_assert_held(&mmu->lock);
+	if (!it->root) {
+		it->first = it->next;
+		it->root = mmu->root[0];
+	}
+	if (hv_leaf_next_here(it))
+		return true;
+	/* Once more, in the tables of the other address space. */
+	if (it->root != mmu->root[0] || !READ_ONCE(mmu->root[1]))
+		return false;
+	it->root = mmu->root[1];
+	it->next = it->first;
+	it->table = NULL;
+	return hv_leaf_next_here(it);
+}
+
 /* ---- the tables of a VM -------------------------------------------------------------------- */
 
-u64 hv_mmu_root(const struct hv_vm *vm)
+u64 hv_mmu_root(const struct hv_vm *vm, unsigned int as)
 {
-	return page_to_phys(vm->mmu.root);
+	return page_to_phys(vm->mmu.root[as]);
+}
+
+int hv_mmu_smm_root(struct hv_vm *vm)
+{
+	struct page *page;
+
+	if (READ_ONCE(vm->mmu.root[1]))
+		return 0;
+	page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!page)
+		return -ENOMEM;
+	/*
+	 * Who installs in it does so in the gate: a remover that did not see it waits for that, or
+	 * has kept it out (tdp.h).
+	 */
+	if (cmpxchg(&vm->mmu.root[1], NULL, page))
+		__free_page(page);
+	return 0;
 }
 
 int hv_mmu_tables_init(struct hv_vm *vm)
@@ -241,13 +285,18 @@ int hv_mmu_tables_init(struct hv_vm *vm)
 	mmu->invalidate_end = 0;
 	mmu->invalidate_hva_start = ~0ULL;
 	mmu->invalidate_hva_end = 0;
-	mmu->root = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	return mmu->root ? 0 : -ENOMEM;
+	mmu->root[0] = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	return mmu->root[0] ? 0 : -ENOMEM;
 }
 
 void hv_mmu_tables_free(struct hv_vm *vm)
 {
+	unsigned int as;
+
 	hv_mmu_zap_range(vm, 0, hv_tdp_limit(), true);
-	__free_page(vm->mmu.root);
-	vm->mmu.root = NULL;
+	for (as = 0; as < HV_NR_AS; as++) {
+		if (vm->mmu.root[as])
+			__free_page(vm->mmu.root[as]);
+		vm->mmu.root[as] = NULL;
+	}
 }

@@ -17,6 +17,7 @@
 
 #include "../trace.h"
 #include "cpuid_policy.h"
+#include "msr_defs.h"
 #include "x86.h"
 #include "xstate_defs.h"
 
@@ -308,6 +309,8 @@ static void hv_cpuid_refresh_table(struct hv_vcpu *vcpu, struct hv_cpuid *cpuid)
 		if (hv_caps.xcr0)
 			hv_bit(&e->ecx, 27, cr4 & X86_CR4_OSXSAVE);
 		hv_bit(&e->edx, 9, vcpu->msrs.apic_base & MSR_IA32_APICBASE_ENABLE);
+		if (!hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+			hv_bit(&e->ecx, 3, vcpu->msrs.misc_enable & HV_MISC_ENABLE_MWAIT);
 	}
 	if (cpuid->leaf_7 && hv_caps.pku)
 		hv_bit(&cpuid->entry[cpuid->leaf_7 - 1].ecx, 4, cr4 & X86_CR4_PKE);
@@ -319,6 +322,13 @@ static void hv_cpuid_refresh_table(struct hv_vcpu *vcpu, struct hv_cpuid *cpuid)
 		if (e->eax & (BIT(1) | BIT(3)))
 			e->ebx = hv_cpuid_xsave_size(&hv_host, vcpu->fpu.xcr0, true);
 	}
+}
+
+bool hv_cpuid_has_mwait(const struct hv_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *e = hv_cpuid_find(vcpu->cpuid, 1, 0);
+
+	return e && (e->ecx & BIT(3));
 }
 
 void hv_cpuid_refresh(struct hv_vcpu *vcpu)

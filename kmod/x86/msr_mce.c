@@ -3,8 +3,10 @@
  * The guest's machine-check registers (SDM vol. 3, 15.3). Only user space reports errors in them.
  */
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <asm/msr-index.h>
+#include <asm/processor-flags.h>
 
 #include "msr_defs.h"
 #include "x86.h"
@@ -104,6 +106,63 @@ int hv_mce_setup(struct hv_vcpu *vcpu, u64 mcg_cap)
 		vcpu->msrs.mcg_ctl = ~0ULL;
 	for (i = 0; i < banks; i++)
 		vcpu->msrs.mce_banks[i * HV_MCE_REGS] = ~0ULL;
+	return 0;
+}
+
+/* Does the guest hear of uncorrected errors at all, and of this bank's? */
+static bool hv_mce_reported(const struct hv_msrs *m, const u64 *bank)
+{
+	return (!(m->mcg_cap & HV_MCG_CAP_CTL_P) || m->mcg_ctl == ~0ULL) && bank[0] == ~0ULL;
+}
+
+/* A second error in a bank that the guest has not emptied: the more severe one stays. */
+static void hv_mce_record(u64 *bank, const struct kvm_x86_mce *mce)
+{
+	bool uncorrected = mce->status & HV_MCI_STATUS_UC;
+	u64 over = bank[1] & HV_MCI_STATUS_VAL ? HV_MCI_STATUS_OVER : 0;
+
+	if (!uncorrected && over && (bank[1] & HV_MCI_STATUS_UC)) {
+		bank[1] |= over;
+		return;
+	}
+	bank[1] = mce->status | over;
+	bank[2] = mce->addr;
+	bank[3] = mce->misc;
+}
+
+int hv_mce_inject(struct hv_vcpu *vcpu, struct kvm_x86_mce *mce)
+{
+	struct hv_msrs *m = &vcpu->msrs;
+	bool uncorrected = mce->status & HV_MCI_STATUS_UC;
+	u64 *bank;
+
+	if (mce->bank >= hv_mce_banks(vcpu) || !(mce->status & HV_MCI_STATUS_VAL))
+		return -EINVAL;
+	bank = &m->mce_banks[array_index_nospec(mce->bank, HV_MCE_BANKS) * HV_MCE_REGS];
+	if (!uncorrected) {
+		hv_mce_record(bank, mce);
+		return 0;
+	}
+	/* Uncorrected, but nobody needs to act: logged, without an exception. */
+	if (!mce->mcg_status &&
+	    !(mce->status & (HV_MCI_STATUS_PCC | HV_MCI_STATUS_S | HV_MCI_STATUS_AR))) {
+		bank[1] = mce->status;
+		bank[2] = mce->addr;
+		bank[3] = mce->misc;
+		m->mcg_status = mce->mcg_status;
+		return 0;
+	}
+	if (!hv_mce_reported(m, bank))
+		return 0;
+	hv_regs_need(vcpu, HV_REGS_CR);
+	/* The one before is still being handled, or nobody handles any: the CPU shuts down. */
+	if ((m->mcg_status & HV_MCG_STATUS_MCIP) || !(vcpu->regs.cr4 & X86_CR4_MCE)) {
+		hv_request(vcpu, HV_REQ_TRIPLE_FAULT);
+		return 0;
+	}
+	hv_mce_record(bank, mce);
+	m->mcg_status = mce->mcg_status;
+	hv_queue_exception(vcpu, 18);
 	return 0;
 }
 

@@ -270,6 +270,26 @@ int hv_gva_to_gpa(struct hv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa)
 	return gva >> 40 != 0;
 }
 
+void hv_smm_get(struct hv_vcpu *vcpu, struct kvm_vcpu_events *e)
+{
+}
+
+int hv_smm_set(struct hv_vcpu *vcpu, const struct kvm_vcpu_events *e)
+{
+	return 0;
+}
+
+void hv_queue_exception(struct hv_vcpu *vcpu, u8 vector)
+{
+	vcpu->events.exception.pending = true;
+	vcpu->events.exception.vector = vector;
+}
+
+int hv_guest_read(struct hv_vm *vm, u64 gpa, void *data, unsigned int len)
+{
+	return -EFAULT;		/* there is no memory in this world */
+}
+
 /* ---- the world ----------------------------------------------------------------------------- */
 
 static struct kvm_cpuid_entry2 supported[HV_MAX_CPUID_ENTRIES];

@@ -5,7 +5,7 @@
 
 struct hv_vm world;
 struct hv_vcpu *world_vcpu[256];
-unsigned long world_kicks, world_nmis;
+unsigned long world_kicks, world_nmis, world_smis;
 
 int kshim_rcu_readers;
 struct hlist_head *kshim_hlist = &world.irq_acks;
@@ -95,6 +95,15 @@ void hv_op_regs_load(struct hv_vcpu *vcpu, u32 groups)
 {
 }
 
+void hv_queue_smi(struct hv_vcpu *vcpu)
+{
+	world_smis |= BIT(vcpu->index);
+}
+
+void hv_tpr_accessed(struct hv_vcpu *vcpu, bool write)
+{
+}
+
 void hv_irqfd_release(struct hv_vm *vm)
 {
 }
@@ -134,10 +143,12 @@ void world_start(unsigned int vcpus)
 	unsigned int i;
 
 	memset(&world, 0, sizeof(world));
+	world.apic_bus_ns = HV_APIC_BUS_NS;
 	memset(world_vcpu, 0, sizeof(world_vcpu));
 	kshim_now = NSEC_PER_SEC;
 	world_kicks = 0;
 	world_nmis = 0;
+	world_smis = 0;
 	INIT_LIST_HEAD(&world.ioeventfds);
 	INIT_LIST_HEAD(&world.coalesced_zones);
 	world.ring = (void *)get_zeroed_page(0);

@@ -11,7 +11,7 @@
 extern struct hv_vm world;
 extern struct hv_vcpu *world_vcpu[256];
 extern unsigned long world_kicks;
-extern unsigned long world_nmis;	/* bit n: vCPU n got one */
+extern unsigned long world_nmis, world_smis;	/* bit n: vCPU n got one */
 
 /* A VM with the irqchip (and PIT) of KVM_CREATE_IRQCHIP and @vcpus of them, clock at 1 s. */
 void world_start(unsigned int vcpus);

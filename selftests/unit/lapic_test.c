@@ -262,6 +262,7 @@ static void test_nmi_and_smi(void)
 	CHECK_EQ(world_nmis, 6);
 	send(0, 1, HV_APIC_SMI << 8 | HV_APIC_ICR_ASSERT);
 	CHECK_EQ(world_nmis, 6);
+	CHECK_EQ(world_smis, BIT(1));
 }
 
 static void test_init_sipi(void)

@@ -62,7 +62,7 @@ void *kshim_phys_to_virt(u64 pa)
 
 /* ---- what the MMU asks of the rest of the module ------------------------------------------- */
 
-struct hv_memslots *hv_memslots(struct hv_vm *vm)
+struct hv_memslots *hv_memslots(struct hv_vm *vm, unsigned int as)
 {
 	return toy.slots;
 }
@@ -142,7 +142,7 @@ bool toy_stop(void)
 
 u64 toy_walk(hv_gfn_t gfn, int *level)
 {
-	u64 *table = kshim_phys_to_virt(hv_mmu_root(&toy.vm));
+	u64 *table = kshim_phys_to_virt(hv_mmu_root(&toy.vm, 0));
 	u64 entry;
 
 	for (*level = 4;; --*level) {
