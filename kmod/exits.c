@@ -112,7 +112,7 @@ int hv_exit_hlt(struct hv_vcpu *vcpu, bool may_sleep)
 	}
 	vcpu->mp_state = KVM_MP_STATE_HALTED;
 	if (hv_vcpu_runnable(vcpu)) {
-		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		hv_vcpu_unhalt(vcpu);
 		hv_request(vcpu, HV_REQ_EVENT);
 	}
 	return HV_NEXT_RESUME;
@@ -126,20 +126,41 @@ static u8 hv_cpl(struct hv_vcpu *vcpu)
 
 int hv_exit_hypercall(struct hv_vcpu *vcpu, bool may_sleep)
 {
-	u64 *gpr = vcpu->regs.gpr;
-	bool mode64;
-	u64 next;
+	u64 next, result = 0;
 	int r = hv_insn_end(vcpu, may_sleep, &next, NULL);
 
 	if (r != HV_NEXT_NONE)
 		return r;
+	r = hv_hypercall(vcpu, &result, may_sleep);
+	if (r == HV_NEXT_SLEEP)
+		return r;
 	vcpu->stats.hypercall_exits++;
-	mode64 = hv_64bit_mode(vcpu);
-	gpr[HV_RAX] = hv_hypercall(vcpu, gpr[HV_RAX], gpr[HV_RBX], gpr[HV_RCX], gpr[HV_RDX],
-				   gpr[HV_RSI], mode64);
-	if (!mode64)
-		gpr[HV_RAX] = (u32)gpr[HV_RAX];
+	if (r == HV_NEXT_USER) {
+		vcpu->hcall.active = true;
+		vcpu->hcall.hyperv = false;
+		vcpu->hcall.rip = vcpu->regs.rip;
+		vcpu->hcall.next_rip = next;
+		return r;
+	}
+	vcpu->regs.gpr[HV_RAX] = hv_64bit_mode(vcpu) ? result : (u32)result;
 	hv_retire(vcpu, next);
+	return HV_NEXT_RESUME;
+}
+
+int hv_hypercall_complete(struct hv_vcpu *vcpu)
+{
+	struct hv_hcall *hcall = &vcpu->hcall;
+	u64 result;
+
+	if (!hcall->active)
+		return HV_NEXT_RESUME;
+	hcall->active = false;
+	/* User space may have sent the guest elsewhere. */
+	if (vcpu->regs.rip != hcall->rip)
+		return HV_NEXT_RESUME;
+	result = READ_ONCE(vcpu->run->hypercall.ret);
+	vcpu->regs.gpr[HV_RAX] = hv_64bit_mode(vcpu) ? result : (u32)result;
+	hv_retire(vcpu, hcall->next_rip);
 	return HV_NEXT_RESUME;
 }
 

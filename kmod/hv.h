@@ -117,6 +117,7 @@ enum hv_req {
 	HV_REQ_STEAL,		/* write steal time */
 	HV_REQ_APIC_EVENT,	/* INIT or SIPI is latched in the LAPIC */
 	HV_REQ_IOAPIC_EOI,	/* KVM_EXIT_IOAPIC_EOI (split irqchip); hv_lapic_eoi_vector() */
+	HV_REQ_PV_EOI,		/* hv_pv_eoi_disarm() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
 	HV_NR_REQS
 };
@@ -159,10 +160,21 @@ struct hv_pvclock {
 	u64 msr_system_time;		/* as the guest wrote it; bit 0: enabled */
 	u64 msr_steal_time;
 	u64 last_steal;			/* run_delay at the last report, ns */
+	bool marked_preempted;		/* the guest was told that this vCPU does not run */
 	u64 clock_written_ns;		/* CLOCK_BOOTTIME of the last hv_clock_update() */
 	bool guest_stopped;		/* KVM_KVMCLOCK_CTRL: PVCLOCK_GUEST_STOPPED next time */
 	u64 tsc_offset;			/* guest TSC = host TSC + tsc_offset */
 	u32 tsc_khz;			/* guest's TSC frequency */
+};
+
+/* Paravirtual features of KVM's ABI other than clock and steal time (x86/pv*.c). */
+struct hv_para {
+	bool enforce;			/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
+	bool unhalted;			/* KVM_HC_KICK_CPU: ends HLT once; set by other vCPUs */
+	bool eoi_armed;			/* the guest may EOI by its memory; see x86/pv_eoi.c */
+	u64 msr_eoi;			/* MSR_KVM_PV_EOI_EN */
+	bool eoi_on;
+	u64 eoi_gpa;
 };
 
 /* The guest's extended register state (x86/fpu.c): a standard-format XSAVE area. */
@@ -198,6 +210,13 @@ struct hv_mmio {
 	struct hv_mmio_frag frag[HV_MMIO_FRAGMENTS];
 };
 
+/* A hypercall that waits for user space's answer (exits.c). */
+struct hv_hcall {
+	bool active;
+	bool hyperv;			/* KVM_EXIT_HYPERV, else KVM_EXIT_HYPERCALL */
+	u64 rip, next_rip;		/* the instruction, unless user space moved RIP meanwhile */
+};
+
 /* Port I/O that waits for user space. */
 struct hv_pio {
 	bool active;			/* KVM_EXIT_IO outstanding */
@@ -230,6 +249,8 @@ struct hv_vcpu {
 	struct mutex mutex;		/* held by every vCPU ioctl that touches its state */
 	struct preempt_notifier notifier;
 	int srcu_idx;			/* vm->srcu while running */
+	struct pid __rcu *pid;		/* thread that was last in KVM_RUN */
+	bool displaced;			/* it is ready to run and does not */
 	sigset_t sigset;
 	bool sigset_active;
 
@@ -241,9 +262,11 @@ struct hv_vcpu {
 	struct hv_cpuid *cpuid;		/* never NULL after creation; replaced under mutex */
 	struct hv_msrs msrs;
 	struct hv_pvclock pv;
+	struct hv_para para;
 	struct hv_fpu fpu;
 	struct hv_mmio mmio;
 	struct hv_pio pio;
+	struct hv_hcall hcall;
 
 	u64 user_cr8;			/* CR8 without in-kernel irqchip */
 	u32 guest_debug;		/* KVM_GUESTDBG_* in force */
@@ -331,6 +354,7 @@ struct hv_vm {
 	wait_queue_head_t quiesce_wait;	/* vCPUs wait for them to finish */
 	struct hv_memslots __rcu *memslots;
 	u64 nr_slot_pages;
+	u32 last_yielded;		/* index of the vCPU that was given time last */
 
 	struct hv_mmu mmu;
 	struct mmu_notifier mmu_notifier;
@@ -370,6 +394,7 @@ struct hv_vm {
 	u64 disabled_quirks;
 	u64 tss_addr, identity_map_addr;
 	bool exception_payload, triple_fault_event;
+	u64 hypercall_exits;		/* BIT(KVM_HC_*) that user space wants to see */
 
 	struct hv_vm_stats stats;
 };
@@ -544,11 +569,23 @@ static inline void hv_request_kick(struct hv_vcpu *vcpu, enum hv_req req)
 	hv_vcpu_kick(vcpu);
 }
 
+/* ---- yield.c ------------------------------------------------------------------------------- */
+
+/* KVM_RUN begins: remember the thread (mutex held). Forget it at the end of the vCPU's life. */
+void hv_vcpu_adopt_thread(struct hv_vcpu *vcpu);
+void hv_vcpu_forget_thread(struct hv_vcpu *vcpu);
+/* Let @target's thread run in place of this one; may sleep. False: it did not help. */
+bool hv_vcpu_yield_to(struct hv_vcpu *target);
+/* The same with any vCPU that wants to run and does not. */
+void hv_vcpu_yield_to_displaced(struct hv_vcpu *vcpu);
+
 /* ---- run.c --------------------------------------------------------------------------------- */
 
 int hv_vcpu_run(struct hv_vcpu *vcpu);		/* KVM_RUN */
 /* Is there something that ends HLT? */
 bool hv_vcpu_runnable(struct hv_vcpu *vcpu);
+/* HLT has ended. */
+void hv_vcpu_unhalt(struct hv_vcpu *vcpu);
 
 /* ---- events.c: exceptions, interrupts, NMIs on their way into the guest -------------------- */
 
@@ -569,6 +606,7 @@ int hv_exit_hlt(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_rdmsr(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_wrmsr(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_hypercall(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_hypercall_complete(struct hv_vcpu *vcpu);	/* KVM_RUN after an exit for a hypercall */
 int hv_exit_xsetbv(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_skip(struct hv_vcpu *vcpu, bool may_sleep);	/* INVD, WBINVD, MONITOR...: a NOP */
 int hv_exit_ud(struct hv_vcpu *vcpu, bool may_sleep);

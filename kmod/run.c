@@ -89,6 +89,8 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		vcpu->run->eoi.vector = hv_lapic_eoi_vector(vcpu);
 		return HV_NEXT_USER;
 	}
+	if (hv_request_take(vcpu, HV_REQ_PV_EOI))
+		hv_pv_eoi_disarm(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_CLOCK) || hv_clock_stale(vcpu))
 		hv_clock_update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_STEAL))
@@ -159,6 +161,8 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 		local_irq_disable();
 		vtime_account_guest_exit();
 		local_irq_enable();
+		if (unlikely(vcpu->para.eoi_armed))
+			hv_pv_eoi_exit(vcpu);
 		next = hv_call(handle_exit)(vcpu, false);
 		if (next != HV_NEXT_RESUME || vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
 			goto leave;
@@ -189,6 +193,8 @@ bool hv_vcpu_runnable(struct hv_vcpu *vcpu)
 		return true;
 	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
 		return false;
+	if (READ_ONCE(vcpu->para.unhalted))
+		return true;
 	if (test_bit(HV_REQ_TIMER, &vcpu->requests))
 		hv_requests_quick(vcpu);
 	if (vcpu->events.exception.pending || vcpu->events.exception.injected ||
@@ -198,6 +204,12 @@ bool hv_vcpu_runnable(struct hv_vcpu *vcpu)
 	    hv_call(event_allowed)(vcpu, HV_EVENT_NMI))
 		return true;
 	return hv_irq_waiting(vcpu) && hv_call(event_allowed)(vcpu, HV_EVENT_IRQ);
+}
+
+void hv_vcpu_unhalt(struct hv_vcpu *vcpu)
+{
+	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	WRITE_ONCE(vcpu->para.unhalted, false);
 }
 
 static bool hv_poll(struct hv_vcpu *vcpu)
@@ -233,7 +245,8 @@ static void hv_poll_adapt(struct hv_vcpu *vcpu, bool polled, u64 waited_ns)
 static int hv_vcpu_block(struct hv_vcpu *vcpu)
 {
 	u64 start = ktime_get_ns();
-	bool polled = vcpu->halt_poll_ns && hv_poll(vcpu);
+	/* The guest may say that it polls itself before it halts (MSR_KVM_POLL_CONTROL). */
+	bool polled = vcpu->halt_poll_ns && (vcpu->msrs.poll_control & 1) && hv_poll(vcpu);
 
 	if (!polled) {
 		srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
@@ -256,7 +269,7 @@ static int hv_vcpu_block(struct hv_vcpu *vcpu)
 	if (vcpu->lapic && hv_lapic_has_event(vcpu))
 		hv_lapic_accept_event(vcpu);
 	else if (vcpu->mp_state == KVM_MP_STATE_HALTED && hv_vcpu_runnable(vcpu))
-		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		hv_vcpu_unhalt(vcpu);
 	hv_request(vcpu, HV_REQ_EVENT);
 	return HV_NEXT_RESUME;
 }
@@ -344,6 +357,8 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 	if (!vcpu->lapic)
 		vcpu->user_cr8 = READ_ONCE(run->cr8) & 0xf;
 	next = hv_emulate_complete(vcpu);
+	if (next == HV_NEXT_RESUME)
+		next = hv_hypercall_complete(vcpu);
 	if (next != HV_NEXT_RESUME)
 		return next;
 	/* The exit that was completed stays what exit_reason says: user space may look again. */
@@ -361,10 +376,12 @@ int hv_vcpu_run(struct hv_vcpu *vcpu)
 	bool step;
 	int r;
 
+	hv_vcpu_adopt_thread(vcpu);
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
 	step = hv_debug_step_begin(vcpu);
 	r = hv_run_checked(vcpu);
+	hv_pv_eoi_disarm(vcpu);
 	if (unlikely(step))
 		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
 	vcpu->stats.user_exits++;

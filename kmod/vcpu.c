@@ -107,6 +107,7 @@ static void hv_sched_in(struct preempt_notifier *pn, int cpu)
 {
 	struct hv_vcpu *vcpu = container_of(pn, struct hv_vcpu, notifier);
 
+	WRITE_ONCE(vcpu->displaced, false);
 	hv_vcpu_arrive(vcpu, cpu);
 	if (vcpu->pv.msr_steal_time & KVM_MSR_ENABLED)
 		hv_request(vcpu, HV_REQ_STEAL);
@@ -116,8 +117,11 @@ static void hv_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 {
 	struct hv_vcpu *vcpu = container_of(pn, struct hv_vcpu, notifier);
 
-	if (!READ_ONCE(current->__state))
+	if (!READ_ONCE(current->__state)) {
+		WRITE_ONCE(vcpu->displaced, true);
 		vcpu->stats.preemptions++;
+	}
+	hv_steal_leave(vcpu);
 }
 
 static struct preempt_ops hv_preempt_ops = {
@@ -137,6 +141,7 @@ void hv_vcpu_put(struct hv_vcpu *vcpu)
 {
 	preempt_disable();
 	preempt_notifier_unregister(&vcpu->notifier);
+	hv_steal_leave(vcpu);
 	preempt_enable();
 }
 
@@ -146,6 +151,7 @@ void hv_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 {
 	memset(&vcpu->mmio, 0, sizeof(vcpu->mmio));
 	memset(&vcpu->pio, 0, sizeof(vcpu->pio));
+	memset(&vcpu->hcall, 0, sizeof(vcpu->hcall));
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->events.user_irq = -1;
 	hv_regs_reset(vcpu, init);
@@ -165,6 +171,7 @@ void hv_vcpu_destroy(struct hv_vcpu *vcpu)
 	hv_fpu_free(vcpu);
 	hv_msr_vcpu_free(vcpu);
 	hv_cpuid_free(vcpu);
+	hv_vcpu_forget_thread(vcpu);
 	hv_ops.vcpu_free(vcpu);
 	free_page((unsigned long)vcpu->run);
 	free_page((unsigned long)vcpu->pio_data);

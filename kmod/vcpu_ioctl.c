@@ -319,6 +319,20 @@ static long hv_ioctl_clock_ctrl(struct hv_vcpu *vcpu)
 	return 0;
 }
 
+static long hv_ioctl_enable_cap(struct hv_vcpu *vcpu, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_enable_cap, cap);
+	if (cap.flags)
+		return -EINVAL;
+	switch (cap.cap) {
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
+		vcpu->para.enforce = cap.args[0];
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
 /* ---- the table ----------------------------------------------------------------------------- */
 
 static long hv_ioctl_state(struct hv_vcpu *vcpu, unsigned int cmd, void __user *argp)
@@ -368,6 +382,7 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_NMI:			hv_queue_nmi(vcpu); return 0;
 	case KVM_SET_VAPIC_ADDR:	return hv_ioctl_vapic_addr(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:		return hv_ioctl_clock_ctrl(vcpu);
+	case KVM_ENABLE_CAP:		return hv_ioctl_enable_cap(vcpu, argp);
 	case KVM_GET_TSC_KHZ:		return vcpu->pv.tsc_khz;
 	case KVM_SET_TSC_KHZ:		return hv_tsc_set_khz(vcpu, arg);
 	default:			return hv_ioctl_state(vcpu, cmd, argp);

@@ -2,6 +2,7 @@
 /* A VM: creation, lifetime, its ioctls (one function per ioctl that needs more than a line). */
 #include <linux/anon_inodes.h>
 #include <linux/fs.h>
+#include <linux/kvm_para.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -62,6 +63,8 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 	case KVM_CAP_BINARY_STATS_FD:
 	case KVM_CAP_PCI_SEGMENT:
 	case KVM_CAP_COALESCED_PIO:
+	case KVM_CAP_ENABLE_CAP:
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
 		return 1;
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
@@ -83,6 +86,8 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 		return HV_MAX_VCPU_ID;
 	case KVM_CAP_NR_MEMSLOTS:
 		return HV_USER_SLOTS;
+	case KVM_CAP_EXIT_HYPERCALL:
+		return HV_HYPERCALL_EXITS;
 	case KVM_CAP_XCRS:
 		return !!hv_caps.xcr0;
 	case KVM_CAP_XSAVE2:
@@ -118,6 +123,12 @@ static int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
 		break;
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		vm->triple_fault_event = cap->args[0];
+		r = 0;
+		break;
+	case KVM_CAP_EXIT_HYPERCALL:
+		if (cap->args[0] & ~HV_HYPERCALL_EXITS)
+			break;
+		WRITE_ONCE(vm->hypercall_exits, cap->args[0]);
 		r = 0;
 		break;
 	case KVM_CAP_SPLIT_IRQCHIP:

@@ -257,6 +257,24 @@ static void hv_cpuid_derive_features(struct hv_cpuid *cpuid)
 	cpuid->has_svm = hv_leaf(cpuid, 0x80000001, 0, HV_CPUID_ECX) & BIT(2);
 }
 
+/*
+ * KVM's features are in the leaf after the one with its signature, wherever that is: another
+ * interface, as Hyper-V's, may have taken the first place.
+ */
+static u32 hv_cpuid_pv_features(const struct hv_cpuid *cpuid)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u32 base;
+
+	for (base = HV_CPUID_PV_BASE; base < HV_CPUID_PV_LIMIT; base += HV_CPUID_PV_STEP) {
+		e = hv_cpuid_find(cpuid, base, 0);
+		if (e && e->ebx == HV_CPUID_PV_EBX && e->ecx == HV_CPUID_PV_ECX &&
+		    e->edx == HV_CPUID_PV_EDX)
+			return hv_leaf(cpuid, base + 1, 0, HV_CPUID_EAX);
+	}
+	return 0;
+}
+
 /* Everything hot paths and register checks ask about. */
 static void hv_cpuid_derive(struct hv_cpuid *cpuid)
 {
@@ -267,7 +285,7 @@ static void hv_cpuid_derive(struct hv_cpuid *cpuid)
 	hv_cpuid_derive_features(cpuid);
 	cpuid->vendor_amd = hv_is_amd(hv_cpuid_find(cpuid, 0, 0));
 	cpuid->maxphyaddr = hv_leaf(cpuid, 0x80000008, 0, HV_CPUID_EAX) & 0xff ?: 36;
-	cpuid->kvm_features = hv_leaf(cpuid, HV_CPUID_PV_FEATURES, 0, HV_CPUID_EAX);
+	cpuid->kvm_features = hv_cpuid_pv_features(cpuid);
 	cpuid->has_kvmclock = cpuid->kvm_features & (HV_PV_CLOCKSOURCE | HV_PV_CLOCKSOURCE2);
 	cpuid->has_steal = cpuid->kvm_features & HV_PV_STEAL_TIME;
 	cpuid->xcr0 = hv_leaf(cpuid, 0xd, 0, HV_CPUID_EAX) |

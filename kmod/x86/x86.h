@@ -33,7 +33,7 @@ struct hv_cpuid {
 	bool has_nx, has_1g, has_lm, has_smep, has_smap, has_umip, has_pku, has_la57, has_pcid;
 	bool has_svm, has_vmx, has_mtrr, has_pat, has_mce, has_kvmclock, has_steal, has_pku_os;
 	bool vendor_amd;		/* AuthenticAMD or HygonGenuine: AMD flavour of MSR rules */
-	u32 kvm_features;		/* leaf 0x40000001 EAX */
+	u32 kvm_features;		/* EAX of the leaf after KVM's signature */
 	u64 cr4_reserved, efer_reserved;/* bits the guest may not set */
 	u64 xcr0;			/* components leaf 0xd offers */
 	/* Position + 1 of a leaf's first entry, 0: none. Leaves outside are searched for. */
@@ -139,11 +139,41 @@ void hv_clock_vcpu_load(struct hv_vcpu *vcpu, int cpu);
 
 /* ---- pv.c ---------------------------------------------------------------------------------- */
 
-/* KVM hypercalls: the value for RAX. */
-u64 hv_hypercall(struct hv_vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, bool mode64);
+/* May the guest use this feature (HV_PV_* of cpuid_policy.h)? */
+static inline bool hv_pv_has(const struct hv_vcpu *vcpu, u32 feature)
+{
+	return !vcpu->para.enforce || (vcpu->cpuid->kvm_features & feature);
+}
+
+/* KVM's MSRs: -ENOENT: not one of them; else as hv_msr_get() and hv_msr_set(). */
+int hv_pv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value);
+int hv_pv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool may_sleep);
+void hv_pv_reset(struct hv_vcpu *vcpu, bool init);
+/*
+ * A KVM hypercall: HV_NEXT_NONE and the value for RAX, HV_NEXT_USER with vcpu->run filled in, or
+ * HV_NEXT_SLEEP.
+ */
+int hv_hypercall(struct hv_vcpu *vcpu, u64 *result, bool may_sleep);
+#define HV_HYPERCALL_EXITS	BIT_ULL(KVM_HC_MAP_GPA_RANGE)	/* KVM_CAP_EXIT_HYPERCALL */
+
+/* ---- pv_steal.c ---------------------------------------------------------------------------- */
+
 void hv_steal_update(struct hv_vcpu *vcpu);			/* HV_REQ_STEAL; may sleep */
-bool hv_steal_due(const struct hv_vcpu *vcpu);	/* time was stolen since the last report */
+bool hv_steal_due(const struct hv_vcpu *vcpu);	/* there is something to report */
 int hv_steal_set_msr(struct hv_vcpu *vcpu, u64 value);
+/* The vCPU's thread leaves the CPU or KVM_RUN: tell the other vCPUs. Does not sleep. */
+void hv_steal_leave(struct hv_vcpu *vcpu);
+
+/* ---- pv_eoi.c ------------------------------------------------------------------------------ */
+
+/* Address, and bit 0: enabled. 0, 1 or -EAGAIN as hv_msr_set(). */
+int hv_pv_eoi_set_msr(struct hv_vcpu *vcpu, u64 value, bool may_sleep);
+/* @vector is about to be injected, eoi_on is set. */
+void hv_pv_eoi_arm(struct hv_vcpu *vcpu, u8 vector);
+/* After an exit and before events are injected, when eoi_armed. Does not sleep. */
+void hv_pv_eoi_exit(struct hv_vcpu *vcpu);
+/* Before user space looks at the vCPU; may sleep. */
+void hv_pv_eoi_disarm(struct hv_vcpu *vcpu);
 
 /* ---- debug.c ------------------------------------------------------------------------------- */
 
