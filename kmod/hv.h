@@ -118,6 +118,7 @@ enum hv_req {
 	HV_REQ_APIC_EVENT,	/* INIT or SIPI is latched in the LAPIC */
 	HV_REQ_IOAPIC_EOI,	/* KVM_EXIT_IOAPIC_EOI (split irqchip); hv_lapic_eoi_vector() */
 	HV_REQ_PV_EOI,		/* hv_pv_eoi_disarm() */
+	HV_REQ_APF,		/* pages that were missing have come: hv_apf_update() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
 	HV_NR_REQS
 };
@@ -161,6 +162,7 @@ struct hv_pvclock {
 	u64 msr_steal_time;
 	u64 last_steal;			/* run_delay at the last report, ns */
 	bool marked_preempted;		/* the guest was told that this vCPU does not run */
+	bool between_insns;		/* no instruction is half emulated */
 	u64 clock_written_ns;		/* CLOCK_BOOTTIME of the last hv_clock_update() */
 	bool guest_stopped;		/* KVM_KVMCLOCK_CTRL: PVCLOCK_GUEST_STOPPED next time */
 	u64 tsc_offset;			/* guest TSC = host TSC + tsc_offset */
@@ -175,6 +177,18 @@ struct hv_para {
 	u64 msr_eoi;			/* MSR_KVM_PV_EOI_EN */
 	bool eoi_on;
 	u64 eoi_gpa;
+};
+
+/* Pages that the host fetches while the guest runs on (x86/async_pf.c). */
+struct hv_apf {
+	u64 msr_enable, msr_int;	/* MSR_KVM_ASYNC_PF_EN, _INT */
+	bool halted;			/* an artificial HLT until a page or an interrupt comes */
+	bool ready_pending;		/* a token was given, the guest has not acknowledged it */
+	bool wake_all;			/* tell the guest that all pages have come */
+	u32 next_token;
+	u32 nr;				/* in both lists */
+	spinlock_t lock;		/* of both lists */
+	struct list_head waiting, done;
 };
 
 /* The guest's extended register state (x86/fpu.c): a standard-format XSAVE area. */
@@ -263,6 +277,7 @@ struct hv_vcpu {
 	struct hv_msrs msrs;
 	struct hv_pvclock pv;
 	struct hv_para para;
+	struct hv_apf apf;
 	struct hv_fpu fpu;
 	struct hv_mmio mmio;
 	struct hv_pio pio;
@@ -584,7 +599,7 @@ void hv_vcpu_yield_to_displaced(struct hv_vcpu *vcpu);
 int hv_vcpu_run(struct hv_vcpu *vcpu);		/* KVM_RUN */
 /* Is there something that ends HLT? */
 bool hv_vcpu_runnable(struct hv_vcpu *vcpu);
-/* HLT has ended. */
+/* HLT, or an artificial one, has ended. */
 void hv_vcpu_unhalt(struct hv_vcpu *vcpu);
 
 /* ---- events.c: exceptions, interrupts, NMIs on their way into the guest -------------------- */

@@ -374,9 +374,12 @@ static int __init hv_init(void)
 	r = hv_irqfd_init();
 	if (r)
 		goto x86_exit;
-	r = hv_own_cpus();
+	r = hv_apf_init();
 	if (r)
 		goto irqfd_exit;
+	r = hv_own_cpus();
+	if (r)
+		goto apf_exit;
 	r = hv_clock_init();
 	if (r)
 		goto disown;
@@ -392,6 +395,8 @@ syscore:
 	hv_clock_exit();
 disown:
 	hv_disown_cpus();
+apf_exit:
+	hv_apf_exit();
 irqfd_exit:
 	hv_irqfd_exit();
 x86_exit:
@@ -406,6 +411,8 @@ unsetup:
 static void __exit hv_exit(void)
 {
 	hv_unregister_devices();
+	/* First: its workers may hold the last reference of a VM. */
+	hv_apf_exit();
 	cancel_delayed_work_sync(&hv_emergency_work);
 	hv_emergency_disarm(NULL);
 	hv_syscore_unregister();

@@ -89,6 +89,8 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		vcpu->run->eoi.vector = hv_lapic_eoi_vector(vcpu);
 		return HV_NEXT_USER;
 	}
+	if (hv_request_take(vcpu, HV_REQ_APF))
+		hv_apf_update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_PV_EOI))
 		hv_pv_eoi_disarm(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_CLOCK) || hv_clock_stale(vcpu))
@@ -128,6 +130,7 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 	u64 irqs = vcpu->stats.irq_exits - 1;
 
 	preempt_disable();
+	vcpu->pv.between_insns = false;
 	hv_fpu_enter(vcpu);
 	hv_call(inner_enter)(vcpu);
 	hv_debug_enter(vcpu);
@@ -173,10 +176,13 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 leave:
 	hv_debug_leave(vcpu);
 	hv_fpu_leave(vcpu);
+	vcpu->pv.between_insns = next == HV_NEXT_RESUME;
 	preempt_enable();
 	vcpu->stats.inner_leaves++;
-	if (next == HV_NEXT_SLEEP)
+	if (next == HV_NEXT_SLEEP) {
 		next = hv_call(handle_exit)(vcpu, true);
+		vcpu->pv.between_insns = next == HV_NEXT_RESUME;
+	}
 	return next;
 }
 
@@ -187,11 +193,11 @@ bool hv_vcpu_runnable(struct hv_vcpu *vcpu)
 	if (READ_ONCE(vcpu->requests) & (BIT(HV_REQ_UNBLOCK) | BIT(HV_REQ_VM_DEAD) |
 					 BIT(HV_REQ_TRIPLE_FAULT) | BIT(HV_REQ_APIC_EVENT)))
 		return true;
-	if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE)
+	if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE && !vcpu->apf.halted)
 		return true;
 	if (vcpu->lapic && hv_lapic_has_event(vcpu))
 		return true;
-	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
+	if (vcpu->mp_state != KVM_MP_STATE_HALTED && !vcpu->apf.halted)
 		return false;
 	if (READ_ONCE(vcpu->para.unhalted))
 		return true;
@@ -208,8 +214,16 @@ bool hv_vcpu_runnable(struct hv_vcpu *vcpu)
 
 void hv_vcpu_unhalt(struct hv_vcpu *vcpu)
 {
-	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED)
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	vcpu->apf.halted = false;
 	WRITE_ONCE(vcpu->para.unhalted, false);
+}
+
+/* Must the thread of a halted vCPU do something, which may or may not end HLT? */
+static bool hv_vcpu_has_work(const struct hv_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->requests) & BIT(HV_REQ_APF);
 }
 
 static bool hv_poll(struct hv_vcpu *vcpu)
@@ -217,7 +231,7 @@ static bool hv_poll(struct hv_vcpu *vcpu)
 	u64 end = ktime_get_ns() + vcpu->halt_poll_ns;
 
 	do {
-		if (hv_vcpu_runnable(vcpu))
+		if (hv_vcpu_runnable(vcpu) || hv_vcpu_has_work(vcpu))
 			return true;
 		cpu_relax();
 	} while (!need_resched() && !signal_pending(current) && ktime_get_ns() < end);
@@ -256,7 +270,8 @@ static int hv_vcpu_block(struct hv_vcpu *vcpu)
 			/*
 			 * Reads what a waker wrote before it woke us; set_current_state orders it.
 			 */
-			if (hv_vcpu_runnable(vcpu) || signal_pending(current))
+			if (hv_vcpu_runnable(vcpu) || hv_vcpu_has_work(vcpu) ||
+			    signal_pending(current))
 				break;
 			schedule();
 		}
@@ -268,7 +283,7 @@ static int hv_vcpu_block(struct hv_vcpu *vcpu)
 
 	if (vcpu->lapic && hv_lapic_has_event(vcpu))
 		hv_lapic_accept_event(vcpu);
-	else if (vcpu->mp_state == KVM_MP_STATE_HALTED && hv_vcpu_runnable(vcpu))
+	else if (hv_vcpu_runnable(vcpu))
 		hv_vcpu_unhalt(vcpu);
 	hv_request(vcpu, HV_REQ_EVENT);
 	return HV_NEXT_RESUME;
@@ -298,7 +313,7 @@ static int hv_run_loop(struct hv_vcpu *vcpu)
 		next = hv_requests_slow(vcpu);
 		if (next != HV_NEXT_RESUME)
 			return next;
-		if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE)
+		if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE && !vcpu->apf.halted)
 			next = hv_run_inner(vcpu);
 		else
 			next = hv_vcpu_block(vcpu);

@@ -211,6 +211,23 @@ TRACE_EVENT(hv_hypercall,
 		  __entry->nr, __entry->a0, __entry->a1, __entry->a2, __entry->a3)
 );
 
+/* The guest is told that a page is missing, or has come. */
+DECLARE_EVENT_CLASS(hv_apf,
+	TP_PROTO(u32 vcpu, u32 token),
+	TP_ARGS(vcpu, token),
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u32, token)
+	),
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->token = token;
+	),
+	TP_printk("vcpu %u token 0x%x", __entry->vcpu, __entry->token)
+);
+DEFINE_EVENT(hv_apf, hv_apf_not_present, TP_PROTO(u32 vcpu, u32 token), TP_ARGS(vcpu, token));
+DEFINE_EVENT(hv_apf, hv_apf_ready, TP_PROTO(u32 vcpu, u32 token), TP_ARGS(vcpu, token));
+
 /* A write of the ICR. */
 TRACE_EVENT(hv_apic_ipi,
 	TP_PROTO(u32 vcpu, u32 icr, u32 dest),

@@ -172,6 +172,7 @@ void hv_vcpu_destroy(struct hv_vcpu *vcpu)
 	hv_msr_vcpu_free(vcpu);
 	hv_cpuid_free(vcpu);
 	hv_vcpu_forget_thread(vcpu);
+	hv_apf_vcpu_free(vcpu);
 	hv_ops.vcpu_free(vcpu);
 	free_page((unsigned long)vcpu->run);
 	free_page((unsigned long)vcpu->pio_data);
@@ -192,6 +193,7 @@ static struct hv_vcpu *hv_vcpu_alloc(struct hv_vm *vm, u32 id)
 	mutex_init(&vcpu->mutex);
 	rcuwait_init(&vcpu->wait);
 	preempt_notifier_init(&vcpu->notifier, &hv_preempt_ops);
+	hv_apf_vcpu_init(vcpu);
 	vcpu->regs_valid = HV_REGS_ALL;
 	vcpu->events.user_irq = -1;
 

@@ -116,7 +116,7 @@ static const struct hv_msr_constant *hv_msr_constant(u32 index)
 static int hv_msr_get_rest(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 {
 	const struct hv_msr_constant *c;
-	int r = hv_pv_msr_get(vcpu, index, value);
+	int r = hv_pv_msr_get(vcpu, index, value, host);
 
 	if (r == -ENOENT)
 		r = hv_mtrr_get(vcpu, index, value);
@@ -134,7 +134,7 @@ static int hv_msr_get_rest(struct hv_vcpu *vcpu, u32 index, u64 *value, bool hos
 static int hv_msr_set_rest(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep)
 {
 	const struct hv_msr_constant *c;
-	int r = hv_pv_msr_set(vcpu, index, value, may_sleep);
+	int r = hv_pv_msr_set(vcpu, index, value, host, may_sleep);
 
 	if (r == -ENOENT)
 		r = hv_mtrr_set(vcpu, index, value);
@@ -417,6 +417,7 @@ static const u32 hv_msr_save_list[] = {
 	HV_MSR_UCODE_REV, HV_MSR_POWER_CTL, MSR_K7_HWCR,
 	HV_MSR_PV_WALL_CLOCK_OLD, HV_MSR_PV_SYSTEM_TIME_OLD, HV_MSR_PV_WALL_CLOCK,
 	HV_MSR_PV_SYSTEM_TIME, HV_MSR_PV_STEAL_TIME, HV_MSR_PV_EOI, HV_MSR_PV_POLL_CONTROL,
+	HV_MSR_PV_ASYNC_PF, HV_MSR_PV_ASYNC_PF_INT, HV_MSR_PV_ASYNC_PF_ACK,
 	/* Those below only where the host has them: hv_msr_module_init(). */
 	MSR_TSC_AUX, MSR_IA32_SPEC_CTRL,
 };

@@ -157,6 +157,11 @@ static u32 hv_pv_msr_feature(u32 index)
 	case HV_MSR_PV_WALL_CLOCK:
 	case HV_MSR_PV_SYSTEM_TIME:
 		return HV_PV_CLOCKSOURCE2;
+	case HV_MSR_PV_ASYNC_PF:
+		return HV_PV_ASYNC_PF;
+	case HV_MSR_PV_ASYNC_PF_INT:
+	case HV_MSR_PV_ASYNC_PF_ACK:
+		return HV_PV_ASYNC_PF_INT;
 	case HV_MSR_PV_STEAL_TIME:
 		return HV_PV_STEAL_TIME;
 	case HV_MSR_PV_EOI:
@@ -168,14 +173,16 @@ static u32 hv_pv_msr_feature(u32 index)
 	}
 }
 
-int hv_pv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value)
+int hv_pv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 {
 	u32 feature = hv_pv_msr_feature(index);
 
 	if (!feature)
 		return -ENOENT;
+	/* User space saves and restores all that is listed, whatever the guest may use. */
+	*value = 0;
 	if (!hv_pv_has(vcpu, feature))
-		return 1;
+		return !host;
 	switch (index) {
 	case HV_MSR_PV_WALL_CLOCK_OLD:
 	case HV_MSR_PV_WALL_CLOCK:
@@ -184,6 +191,15 @@ int hv_pv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value)
 	case HV_MSR_PV_SYSTEM_TIME_OLD:
 	case HV_MSR_PV_SYSTEM_TIME:
 		*value = vcpu->pv.msr_system_time;
+		return 0;
+	case HV_MSR_PV_ASYNC_PF:
+		*value = vcpu->apf.msr_enable;
+		return 0;
+	case HV_MSR_PV_ASYNC_PF_INT:
+		*value = vcpu->apf.msr_int;
+		return 0;
+	case HV_MSR_PV_ASYNC_PF_ACK:
+		*value = 0;
 		return 0;
 	case HV_MSR_PV_STEAL_TIME:
 		*value = vcpu->pv.msr_steal_time;
@@ -207,14 +223,14 @@ static int hv_pv_set_poll_control(struct hv_vcpu *vcpu, u64 value)
 	return 0;
 }
 
-int hv_pv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool may_sleep)
+int hv_pv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep)
 {
 	u32 feature = hv_pv_msr_feature(index);
 
 	if (!feature)
 		return -ENOENT;
 	if (!hv_pv_has(vcpu, feature))
-		return 1;
+		return !host || value;
 	switch (index) {
 	case HV_MSR_PV_WALL_CLOCK_OLD:
 	case HV_MSR_PV_WALL_CLOCK:
@@ -223,6 +239,12 @@ int hv_pv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool may_sleep)
 	case HV_MSR_PV_SYSTEM_TIME_OLD:
 	case HV_MSR_PV_SYSTEM_TIME:
 		return hv_clock_set_msr(vcpu, value);
+	case HV_MSR_PV_ASYNC_PF:
+		return hv_apf_set_enable(vcpu, value);
+	case HV_MSR_PV_ASYNC_PF_INT:
+		return hv_apf_set_vector(vcpu, value);
+	case HV_MSR_PV_ASYNC_PF_ACK:
+		return hv_apf_acknowledge(vcpu, value);
 	case HV_MSR_PV_STEAL_TIME:
 		return hv_steal_set_msr(vcpu, value);
 	case HV_MSR_PV_EOI:
@@ -236,6 +258,7 @@ int hv_pv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool may_sleep)
 
 void hv_pv_reset(struct hv_vcpu *vcpu, bool init)
 {
+	hv_apf_reset(vcpu);
 	vcpu->para.msr_eoi = 0;
 	vcpu->para.eoi_on = false;
 	vcpu->para.eoi_armed = false;

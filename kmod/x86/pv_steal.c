@@ -5,6 +5,9 @@
  * The second lets a guest save IPIs. A vCPU that is marked as preempted executes nothing before
  * hv_steal_update(): instead of interrupting it, others put a bit into the mark that asks for a TLB
  * flush. So the mark is only ever exchanged, and what was asked for is done before the next entry.
+ *
+ * For the same reason a vCPU whose instruction is half emulated, maybe with translations of its own
+ * in hand, must not be marked: it would go on with them after the flush.
  */
 #include <linux/sched.h>
 #include <linux/srcu.h>
@@ -98,7 +101,7 @@ void hv_steal_leave(struct hv_vcpu *vcpu)
 	struct hv_vm *vm = vcpu->vm;
 	int idx;
 
-	if (!hv_steal_enabled(vcpu) || vcpu->pv.marked_preempted)
+	if (!hv_steal_enabled(vcpu) || vcpu->pv.marked_preempted || !vcpu->pv.between_insns)
 		return;
 	/* A sleeping vCPU has let go of the slots; also called under the scheduler's locks. */
 	idx = srcu_read_lock(&vm->srcu);

@@ -146,8 +146,8 @@ static inline bool hv_pv_has(const struct hv_vcpu *vcpu, u32 feature)
 }
 
 /* KVM's MSRs: -ENOENT: not one of them; else as hv_msr_get() and hv_msr_set(). */
-int hv_pv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value);
-int hv_pv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool may_sleep);
+int hv_pv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host);
+int hv_pv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep);
 void hv_pv_reset(struct hv_vcpu *vcpu, bool init);
 /*
  * A KVM hypercall: HV_NEXT_NONE and the value for RAX, HV_NEXT_USER with vcpu->run filled in, or
@@ -174,6 +174,25 @@ void hv_pv_eoi_arm(struct hv_vcpu *vcpu, u8 vector);
 void hv_pv_eoi_exit(struct hv_vcpu *vcpu);
 /* Before user space looks at the vCPU; may sleep. */
 void hv_pv_eoi_disarm(struct hv_vcpu *vcpu);
+
+/* ---- async_pf.c ---------------------------------------------------------------------------- */
+
+/* Does the guest take part, and could the access that faults be put off now? */
+bool hv_apf_possible(struct hv_vcpu *vcpu);
+/*
+ * The page is not there without waiting: fetch it in the background. True: the guest was told of
+ * it or the vCPU halts; false: wait for it.
+ */
+bool hv_apf_start(struct hv_vcpu *vcpu, hv_gfn_t gfn, u64 hva, bool write);
+void hv_apf_update(struct hv_vcpu *vcpu);			/* HV_REQ_APF; may sleep */
+int hv_apf_set_enable(struct hv_vcpu *vcpu, u64 value);		/* MSRs: 0 or 1 */
+int hv_apf_set_vector(struct hv_vcpu *vcpu, u64 value);
+int hv_apf_acknowledge(struct hv_vcpu *vcpu, u64 value);
+void hv_apf_reset(struct hv_vcpu *vcpu);
+void hv_apf_vcpu_init(struct hv_vcpu *vcpu);
+void hv_apf_vcpu_free(struct hv_vcpu *vcpu);
+int hv_apf_init(void);			/* module load: work queue */
+void hv_apf_exit(void);
 
 /* ---- debug.c ------------------------------------------------------------------------------- */
 
