@@ -127,22 +127,27 @@ static u8 hv_cpl(struct hv_vcpu *vcpu)
 int hv_exit_hypercall(struct hv_vcpu *vcpu, bool may_sleep)
 {
 	u64 next, result = 0;
+	bool hyperv;
 	int r = hv_insn_end(vcpu, may_sleep, &next, NULL);
 
 	if (r != HV_NEXT_NONE)
 		return r;
-	r = hv_hypercall(vcpu, &result, may_sleep);
+	hyperv = hv_hyperv_hypercalls(vcpu);
+	r = hyperv ? hv_hyperv_hypercall(vcpu, may_sleep) : hv_hypercall(vcpu, &result, may_sleep);
 	if (r == HV_NEXT_SLEEP)
 		return r;
 	vcpu->stats.hypercall_exits++;
+	if (r == HV_NEXT_RESUME)
+		return r;
 	if (r == HV_NEXT_USER) {
 		vcpu->hcall.active = true;
-		vcpu->hcall.hyperv = false;
+		vcpu->hcall.hyperv = hyperv;
 		vcpu->hcall.rip = vcpu->regs.rip;
 		vcpu->hcall.next_rip = next;
 		return r;
 	}
-	vcpu->regs.gpr[HV_RAX] = hv_64bit_mode(vcpu) ? result : (u32)result;
+	if (!hyperv)
+		vcpu->regs.gpr[HV_RAX] = hv_64bit_mode(vcpu) ? result : (u32)result;
 	hv_retire(vcpu, next);
 	return HV_NEXT_RESUME;
 }
@@ -158,8 +163,12 @@ int hv_hypercall_complete(struct hv_vcpu *vcpu)
 	/* User space may have sent the guest elsewhere. */
 	if (vcpu->regs.rip != hcall->rip)
 		return HV_NEXT_RESUME;
-	result = READ_ONCE(vcpu->run->hypercall.ret);
-	vcpu->regs.gpr[HV_RAX] = hv_64bit_mode(vcpu) ? result : (u32)result;
+	if (hcall->hyperv) {
+		hv_hyperv_set_result(vcpu, READ_ONCE(vcpu->run->hyperv.u.hcall.result));
+	} else {
+		result = READ_ONCE(vcpu->run->hypercall.ret);
+		vcpu->regs.gpr[HV_RAX] = hv_64bit_mode(vcpu) ? result : (u32)result;
+	}
 	hv_retire(vcpu, hcall->next_rip);
 	return HV_NEXT_RESUME;
 }

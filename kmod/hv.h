@@ -46,6 +46,8 @@ struct hv_irq_routing;
 struct hv_iobus;
 struct hv_memslots;
 struct hv_cpuid;
+struct hv_hyperv;
+struct hv_hyperv_vm;
 
 /* ---- vCPU registers ------------------------------------------------------------------------ */
 
@@ -119,6 +121,8 @@ enum hv_req {
 	HV_REQ_IOAPIC_EOI,	/* KVM_EXIT_IOAPIC_EOI (split irqchip); hv_lapic_eoi_vector() */
 	HV_REQ_PV_EOI,		/* hv_pv_eoi_disarm() */
 	HV_REQ_APF,		/* pages that were missing have come: hv_apf_update() */
+	HV_REQ_STIMER,		/* a synthetic timer is due: hv_stimers_run() */
+	HV_REQ_HYPERV,		/* user space must hear of something: hv_hyperv_exit() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
 	HV_NR_REQS
 };
@@ -278,6 +282,8 @@ struct hv_vcpu {
 	struct hv_pvclock pv;
 	struct hv_para para;
 	struct hv_apf apf;
+	struct hv_hyperv *hyperv;	/* x86/hyperv.h; NULL until it is needed, then for ever */
+	u32 vp_index;			/* what Hyper-V's interface calls this vCPU */
 	struct hv_fpu fpu;
 	struct hv_mmio mmio;
 	struct hv_pio pio;
@@ -405,6 +411,8 @@ struct hv_vm {
 	u64 cur_tsc_offset;
 	u32 default_tsc_khz;
 	u64 msr_wall_clock;
+
+	struct hv_hyperv_vm *hyperv;	/* x86/hyperv.h */
 
 	u64 disabled_quirks;
 	u64 tss_addr, identity_map_addr;
@@ -551,6 +559,8 @@ void hv_vcpu_kick(struct hv_vcpu *vcpu);
 void hv_vcpu_wake(struct hv_vcpu *vcpu);
 /* Set a request bit on all vCPUs and wait until none of them is still in guest mode without it. */
 void hv_request_all(struct hv_vm *vm, enum hv_req req);
+/* The same for the vCPUs whose index is in @mask. */
+void hv_request_some(struct hv_vm *vm, const unsigned long *mask, enum hv_req req);
 /*
  * Wait until no vCPU uses what it has read under vm->srcu before; vm->slots_lock held. Not by
  * synchronize_srcu() alone: a vCPU holds the lock in guest mode, and would hold it for ever.

@@ -24,6 +24,7 @@
 #include "compat/emergency.h"
 #include "compat/syscore.h"
 #include "svm/svm_ops.h"
+#include "vcpu_ioctl.h"
 #include "x86/x86.h"
 
 static bool kvm_device;
@@ -269,6 +270,8 @@ static long hv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hv_dev_get_cpuid(argp, false);
 	case KVM_GET_EMULATED_CPUID:
 		return hv_dev_get_cpuid(argp, true);
+	case KVM_GET_SUPPORTED_HV_CPUID:
+		return hv_copy_hyperv_cpuid(NULL, argp);
 	case KVM_GET_MSR_INDEX_LIST:
 		n = hv_msr_list(&indices);
 		return hv_dev_msr_list(argp, indices, n);

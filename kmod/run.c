@@ -70,6 +70,8 @@ static void hv_srcu_relock(struct hv_vcpu *vcpu)
 /* Those that may sleep or end KVM_RUN. */
 static int hv_requests_slow(struct hv_vcpu *vcpu)
 {
+	int next;
+
 	if (hv_request_take(vcpu, HV_REQ_VM_DEAD)) {
 		hv_request(vcpu, HV_REQ_VM_DEAD);	/* for ever */
 		return -EIO;
@@ -93,8 +95,17 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		hv_apf_update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_PV_EOI))
 		hv_pv_eoi_disarm(vcpu);
-	if (hv_request_take(vcpu, HV_REQ_CLOCK) || hv_clock_stale(vcpu))
+	if (hv_request_take(vcpu, HV_REQ_HYPERV)) {
+		next = hv_hyperv_exit(vcpu);
+		if (next != HV_NEXT_RESUME)
+			return next;
+	}
+	if (hv_request_take(vcpu, HV_REQ_CLOCK) || hv_clock_stale(vcpu)) {
 		hv_clock_update(vcpu);
+		hv_hyperv_clock_update(vcpu);
+	}
+	if (hv_request_take(vcpu, HV_REQ_STIMER))
+		hv_stimers_run(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_STEAL))
 		hv_steal_update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_APIC_EVENT) && vcpu->lapic)
@@ -223,7 +234,7 @@ void hv_vcpu_unhalt(struct hv_vcpu *vcpu)
 /* Must the thread of a halted vCPU do something, which may or may not end HLT? */
 static bool hv_vcpu_has_work(const struct hv_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->requests) & BIT(HV_REQ_APF);
+	return READ_ONCE(vcpu->requests) & (BIT(HV_REQ_APF) | BIT(HV_REQ_STIMER));
 }
 
 static bool hv_poll(struct hv_vcpu *vcpu)
@@ -374,6 +385,7 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 	next = hv_emulate_complete(vcpu);
 	if (next == HV_NEXT_RESUME)
 		next = hv_hypercall_complete(vcpu);
+	hv_hyperv_complete(vcpu);
 	if (next != HV_NEXT_RESUME)
 		return next;
 	/* The exit that was completed stays what exit_reason says: user space may look again. */

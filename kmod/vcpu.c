@@ -52,7 +52,7 @@ static void hv_ack_kick(void *unused)
 	/* Arriving here means that the guest was left. */
 }
 
-void hv_request_all(struct hv_vm *vm, enum hv_req req)
+static void hv_request_masked(struct hv_vm *vm, const unsigned long *vcpus, enum hv_req req)
 {
 	struct cpumask *mask;
 	struct hv_vcpu *vcpu;
@@ -66,6 +66,8 @@ void hv_request_all(struct hv_vm *vm, enum hv_req req)
 	hv_for_each_vcpu(vm, vcpu, i) {
 		int cpu;
 
+		if (vcpus && !test_bit(i, vcpus))
+			continue;
 		set_bit(req, &vcpu->requests);
 		/* As in hv_vcpu_kick(). */
 		smp_mb__after_atomic();
@@ -79,6 +81,16 @@ void hv_request_all(struct hv_vm *vm, enum hv_req req)
 	if (!cpumask_empty(mask))
 		smp_call_function_many(mask, hv_ack_kick, NULL, true);
 	put_cpu();
+}
+
+void hv_request_all(struct hv_vm *vm, enum hv_req req)
+{
+	hv_request_masked(vm, NULL, req);
+}
+
+void hv_request_some(struct hv_vm *vm, const unsigned long *mask, enum hv_req req)
+{
+	hv_request_masked(vm, mask, req);
 }
 
 void hv_vcpus_quiesce(struct hv_vm *vm)
@@ -173,6 +185,7 @@ void hv_vcpu_destroy(struct hv_vcpu *vcpu)
 	hv_cpuid_free(vcpu);
 	hv_vcpu_forget_thread(vcpu);
 	hv_apf_vcpu_free(vcpu);
+	hv_hyperv_vcpu_free(vcpu);
 	hv_ops.vcpu_free(vcpu);
 	free_page((unsigned long)vcpu->run);
 	free_page((unsigned long)vcpu->pio_data);
@@ -189,6 +202,7 @@ static struct hv_vcpu *hv_vcpu_alloc(struct hv_vm *vm, u32 id)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->index = vm->created_vcpus;
+	vcpu->vp_index = vcpu->index;
 	vcpu->cpu = -1;
 	mutex_init(&vcpu->mutex);
 	rcuwait_init(&vcpu->wait);

@@ -51,6 +51,24 @@ static long hv_ioctl_get_cpuid(struct hv_vcpu *vcpu, struct kvm_cpuid2 __user *a
 	return 0;
 }
 
+long hv_copy_hyperv_cpuid(const struct hv_vcpu *vcpu, struct kvm_cpuid2 __user *arg)
+{
+	struct kvm_cpuid_entry2 entries[HV_HYPERV_LEAVES];
+	struct kvm_cpuid2 head;
+	int n;
+
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	n = hv_hyperv_cpuid(vcpu, entries, min_t(u32, head.nent, HV_HYPERV_LEAVES));
+	if (n < 0)
+		return n;
+	head.nent = n;
+	if (copy_to_user(arg, &head, sizeof(head)) ||
+	    copy_to_user(arg->entries, entries, n * sizeof(entries[0])))
+		return -EFAULT;
+	return 0;
+}
+
 /* The number of MSRs handled before the first that could not be: what KVM returns. */
 static long hv_ioctl_msrs(struct hv_vcpu *vcpu, struct kvm_msrs __user *arg, bool set)
 {
@@ -328,6 +346,13 @@ static long hv_ioctl_enable_cap(struct hv_vcpu *vcpu, void __user *argp)
 	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
 		vcpu->para.enforce = cap.args[0];
 		return 0;
+	case KVM_CAP_HYPERV_SYNIC:
+	case KVM_CAP_HYPERV_SYNIC2:
+		if (cap.cap == KVM_CAP_HYPERV_SYNIC2 && cap.args[0])
+			return -EINVAL;
+		return hv_hyperv_enable_synic(vcpu, cap.cap == KVM_CAP_HYPERV_SYNIC2);
+	case KVM_CAP_HYPERV_ENFORCE_CPUID:
+		return hv_hyperv_set_enforce(vcpu, cap.args[0]);
 	default:
 		return -EINVAL;
 	}
@@ -374,6 +399,7 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_SET_MSRS:		return hv_ioctl_msrs(vcpu, argp, true);
 	case KVM_SET_CPUID2:		return hv_ioctl_set_cpuid(vcpu, argp);
 	case KVM_GET_CPUID2:		return hv_ioctl_get_cpuid(vcpu, argp);
+	case KVM_GET_SUPPORTED_HV_CPUID: return hv_copy_hyperv_cpuid(vcpu, argp);
 	case KVM_SET_SIGNAL_MASK:	return hv_ioctl_signal_mask(vcpu, argp);
 	case KVM_SET_GUEST_DEBUG:	return hv_ioctl_guest_debug(vcpu, argp);
 	case KVM_TRANSLATE:		return hv_ioctl_translate(vcpu, argp);

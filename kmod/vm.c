@@ -67,6 +67,19 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
 	case KVM_CAP_ASYNC_PF:
 	case KVM_CAP_ASYNC_PF_INT:
+	case KVM_CAP_HYPERV:
+	case KVM_CAP_HYPERV_VAPIC:
+	case KVM_CAP_HYPERV_SPIN:
+	case KVM_CAP_HYPERV_TIME:
+	case KVM_CAP_HYPERV_SYNIC:
+	case KVM_CAP_HYPERV_SYNIC2:
+	case KVM_CAP_HYPERV_VP_INDEX:
+	case KVM_CAP_HYPERV_EVENTFD:
+	case KVM_CAP_HYPERV_TLBFLUSH:
+	case KVM_CAP_HYPERV_SEND_IPI:
+	case KVM_CAP_HYPERV_CPUID:
+	case KVM_CAP_HYPERV_ENFORCE_CPUID:
+	case KVM_CAP_SYS_HYPERV_CPUID:
 		return 1;
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
@@ -350,6 +363,12 @@ static long hv_vm_ioctl_msi(struct hv_vm *vm, void __user *argp)
 	return hv_irq_signal_msi(vm, &msi);
 }
 
+static long hv_vm_ioctl_hyperv_eventfd(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_hyperv_eventfd, args);
+	return hv_hyperv_eventfd(vm, &args);
+}
+
 static long hv_vm_ioctl_create_pit(struct hv_vm *vm, void __user *argp)
 {
 	HV_COPY_IN(struct kvm_pit_config, config);
@@ -415,6 +434,8 @@ static long hv_vm_ioctl_irq(struct hv_vm *vm, unsigned int cmd, void __user *arg
 		return hv_vm_ioctl_irqfd(vm, argp);
 	case KVM_IOEVENTFD:
 		return hv_vm_ioctl_ioeventfd(vm, argp);
+	case KVM_HYPERV_EVENTFD:
+		return hv_vm_ioctl_hyperv_eventfd(vm, argp);
 	default:
 		return -ENOTTY;
 	}
@@ -493,6 +514,7 @@ static void hv_vm_free(struct hv_vm *vm)
 	xa_for_each(&vm->vcpus, i, vcpu)
 		hv_vcpu_destroy(vcpu);
 	xa_destroy(&vm->vcpus);
+	hv_hyperv_vm_free(vm);
 	hv_irq_vm_free(vm);
 	hv_slots_free(vm);
 	cleanup_srcu_struct(&vm->irq_srcu);
@@ -555,12 +577,17 @@ static struct hv_vm *hv_vm_alloc(void)
 	r = hv_irq_vm_init(vm);
 	if (r)
 		goto slots;
+	r = hv_hyperv_vm_init(vm);
+	if (r)
+		goto irq;
 	hv_clock_vm_init(vm);
 	r = hv_mmu_init(vm);
 	if (r)
-		goto irq;
+		goto hyperv;
 	return vm;
 
+hyperv:
+	hv_hyperv_vm_free(vm);
 irq:
 	hv_irq_vm_free(vm);
 slots:

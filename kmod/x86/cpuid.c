@@ -17,6 +17,7 @@
 
 #include "../trace.h"
 #include "cpuid_policy.h"
+#include "hyperv_defs.h"
 #include "x86.h"
 #include "xstate_defs.h"
 
@@ -137,6 +138,8 @@ void hv_cpuid_query(struct hv_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx
 	*ebx = e->ebx;
 	*ecx = e->ecx;
 	*edx = e->edx;
+	if (unlikely(function == 0x80000007) && hv_hyperv_hides_invariant_tsc(vcpu))
+		*edx &= ~TLFS_INVARIANT_TSC_BIT;
 out:
 	trace_hv_cpuid(vcpu->id, function, index, *eax, *ebx, *ecx, *edx);
 }
@@ -288,6 +291,15 @@ static void hv_cpuid_derive(struct hv_cpuid *cpuid)
 	cpuid->kvm_features = hv_cpuid_pv_features(cpuid);
 	cpuid->has_kvmclock = cpuid->kvm_features & (HV_PV_CLOCKSOURCE | HV_PV_CLOCKSOURCE2);
 	cpuid->has_steal = cpuid->kvm_features & HV_PV_STEAL_TIME;
+	cpuid->has_hyperv = hv_leaf(cpuid, TLFS_CPUID_INTERFACE, 0, HV_CPUID_EAX) == TLFS_INTERFACE;
+	if (cpuid->has_hyperv) {
+		cpuid->hyperv_eax = hv_leaf(cpuid, TLFS_CPUID_FEATURES, 0, HV_CPUID_EAX);
+		cpuid->hyperv_ebx = hv_leaf(cpuid, TLFS_CPUID_FEATURES, 0, HV_CPUID_EBX);
+		cpuid->hyperv_edx = hv_leaf(cpuid, TLFS_CPUID_FEATURES, 0, HV_CPUID_EDX);
+		cpuid->hyperv_hints = hv_leaf(cpuid, TLFS_CPUID_HINTS, 0, HV_CPUID_EAX);
+		cpuid->hyperv_spins = hv_leaf(cpuid, TLFS_CPUID_HINTS, 0, HV_CPUID_EBX);
+		cpuid->hyperv_debug = hv_leaf(cpuid, TLFS_CPUID_DEBUG_FEATURES, 0, HV_CPUID_EAX);
+	}
 	cpuid->xcr0 = hv_leaf(cpuid, 0xd, 0, HV_CPUID_EAX) |
 		      (u64)hv_leaf(cpuid, 0xd, 0, HV_CPUID_EDX) << 32;
 	cpuid->xcr0 &= hv_caps.xcr0;
@@ -403,6 +415,10 @@ int hv_cpuid_set(struct hv_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, u
 
 		kvfree(cpuid);
 		return same ? 0 : -EINVAL;
+	}
+	if (cpuid->has_hyperv && hv_hyperv_vcpu_prepare(vcpu)) {
+		kvfree(cpuid);
+		return -ENOMEM;
 	}
 	hv_cpuid_install(vcpu, cpuid);
 	hv_ops.update(vcpu);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The guest's model-specific registers. One switch each for reading and writing; what has no switch
- * label is tried as a paravirtual, a memory-type or a machine-check register, then as one that only ever reads as a
+ * label is tried as a paravirtual (KVM's or Hyper-V's), a memory-type or a machine-check register, then as one that only ever reads as a
  * constant; the rest is #GP.
  *
  * Values and errors follow KVM's, since guests and user space are made for those.
@@ -13,6 +13,7 @@
 #include <asm/msr-index.h>
 
 #include "../irq/irq.h"
+#include "hyperv_defs.h"
 #include "msr_defs.h"
 #include "x86.h"
 
@@ -119,6 +120,8 @@ static int hv_msr_get_rest(struct hv_vcpu *vcpu, u32 index, u64 *value, bool hos
 	int r = hv_pv_msr_get(vcpu, index, value, host);
 
 	if (r == -ENOENT)
+		r = hv_hyperv_msr_get(vcpu, index, value, host);
+	if (r == -ENOENT)
 		r = hv_mtrr_get(vcpu, index, value);
 	if (r == -ENOENT)
 		r = hv_mce_get(vcpu, index, value, host);
@@ -136,6 +139,8 @@ static int hv_msr_set_rest(struct hv_vcpu *vcpu, u32 index, u64 value, bool host
 	const struct hv_msr_constant *c;
 	int r = hv_pv_msr_set(vcpu, index, value, host, may_sleep);
 
+	if (r == -ENOENT)
+		r = hv_hyperv_msr_set(vcpu, index, value, host, may_sleep);
 	if (r == -ENOENT)
 		r = hv_mtrr_set(vcpu, index, value);
 	if (r == -ENOENT)
@@ -418,6 +423,15 @@ static const u32 hv_msr_save_list[] = {
 	HV_MSR_PV_WALL_CLOCK_OLD, HV_MSR_PV_SYSTEM_TIME_OLD, HV_MSR_PV_WALL_CLOCK,
 	HV_MSR_PV_SYSTEM_TIME, HV_MSR_PV_STEAL_TIME, HV_MSR_PV_EOI, HV_MSR_PV_POLL_CONTROL,
 	HV_MSR_PV_ASYNC_PF, HV_MSR_PV_ASYNC_PF_INT, HV_MSR_PV_ASYNC_PF_ACK,
+	TLFS_MSR_GUEST_OS_ID, TLFS_MSR_HYPERCALL, TLFS_MSR_TIME_REF_COUNT,
+	TLFS_MSR_REFERENCE_TSC, TLFS_MSR_TSC_FREQUENCY, TLFS_MSR_APIC_FREQUENCY,
+	TLFS_MSR_CRASH_P0, TLFS_MSR_CRASH_P0 + 1, TLFS_MSR_CRASH_P0 + 2, TLFS_MSR_CRASH_P0 + 3,
+	TLFS_MSR_CRASH_P4, TLFS_MSR_CRASH_CTL, TLFS_MSR_RESET, TLFS_MSR_VP_INDEX,
+	TLFS_MSR_VP_RUNTIME, TLFS_MSR_SCONTROL, TLFS_MSR_STIMER0_CONFIG, TLFS_MSR_VP_ASSIST_PAGE,
+	TLFS_MSR_REENLIGHTENMENT, TLFS_MSR_TSC_EMUL_CONTROL, TLFS_MSR_TSC_EMUL_STATUS,
+	TLFS_MSR_TSC_INVARIANT, TLFS_MSR_SYNDBG_OPTIONS, TLFS_MSR_SYNDBG_CONTROL,
+	TLFS_MSR_SYNDBG_STATUS, TLFS_MSR_SYNDBG_SEND, TLFS_MSR_SYNDBG_RECV,
+	TLFS_MSR_SYNDBG_PENDING,
 	/* Those below only where the host has them: hv_msr_module_init(). */
 	MSR_TSC_AUX, MSR_IA32_SPEC_CTRL,
 };

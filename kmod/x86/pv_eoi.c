@@ -45,7 +45,8 @@ static bool hv_pv_eoi_observed(struct hv_vcpu *vcpu, u8 vector)
 {
 	const struct hv_ioapic *ioapic = vcpu->vm->ioapic;
 
-	if (hv_apic_set_test(vcpu->lapic, HV_APIC_TMR, vector))
+	if (hv_apic_set_test(vcpu->lapic, HV_APIC_TMR, vector) ||
+	    (vcpu->hyperv && hv_synic_has_vector(vcpu, vector)))
 		return true;
 	return ioapic && test_bit(vector, ioapic->eoi_vectors);
 }

@@ -34,6 +34,10 @@ struct hv_cpuid {
 	bool has_svm, has_vmx, has_mtrr, has_pat, has_mce, has_kvmclock, has_steal, has_pku_os;
 	bool vendor_amd;		/* AuthenticAMD or HygonGenuine: AMD flavour of MSR rules */
 	u32 kvm_features;		/* EAX of the leaf after KVM's signature */
+	bool has_hyperv;		/* Hyper-V's signature is in leaf 0x40000001 */
+	u32 hyperv_eax, hyperv_ebx, hyperv_edx;	/* its features, leaf 0x40000003 */
+	u32 hyperv_hints, hyperv_spins;	/* leaf 0x40000004, EAX and EBX */
+	u32 hyperv_debug;		/* leaf 0x40000082, EAX */
 	u64 cr4_reserved, efer_reserved;/* bits the guest may not set */
 	u64 xcr0;			/* components leaf 0xd offers */
 	/* Position + 1 of a leaf's first entry, 0: none. Leaves outside are searched for. */
@@ -134,6 +138,13 @@ void hv_tsc_write(struct hv_vcpu *vcpu, u64 value, bool host);	/* keeps vCPUs' T
 void hv_tsc_set_offset(struct hv_vcpu *vcpu, u64 offset);
 int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz);
 int hv_tsc_set_default_khz(struct hv_vm *vm, u32 khz);		/* of vCPUs made after this */
+/* kvm-clock as a line: ns at a guest TSC, and the slope. False: the TSC is no measure of it. */
+struct hv_clock_line {
+	u64 tsc, ns;
+	u32 mul;
+	s8 shift;
+};
+bool hv_clock_line_get(struct hv_vm *vm, struct hv_clock_line *line);
 /* The vCPU runs on another host CPU now (load path, preemption off). */
 void hv_clock_vcpu_load(struct hv_vcpu *vcpu, int cpu);
 
@@ -193,6 +204,35 @@ void hv_apf_vcpu_init(struct hv_vcpu *vcpu);
 void hv_apf_vcpu_free(struct hv_vcpu *vcpu);
 int hv_apf_init(void);			/* module load: work queue */
 void hv_apf_exit(void);
+
+/* ---- hyperv*.c, synic.c, stimer.c: more is in hyperv.h ------------------------------------- */
+
+#define HV_HYPERV_LEAVES	10
+/* KVM_GET_SUPPORTED_HV_CPUID: the number of leaves, or -E2BIG. @vcpu may be NULL. */
+int hv_hyperv_cpuid(const struct hv_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nr);
+int hv_hyperv_vm_init(struct hv_vm *vm);
+void hv_hyperv_vm_free(struct hv_vm *vm);
+int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu);	/* 0 or -ENOMEM; any number of times */
+void hv_hyperv_vcpu_free(struct hv_vcpu *vcpu);
+int hv_hyperv_set_enforce(struct hv_vcpu *vcpu, bool enforce);
+int hv_hyperv_enable_synic(struct hv_vcpu *vcpu, bool keep_pages);
+int hv_hyperv_eventfd(struct hv_vm *vm, const struct kvm_hyperv_eventfd *args);
+/* -ENOENT: not one of these; else as hv_msr_get() and hv_msr_set(). */
+int hv_hyperv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host);
+int hv_hyperv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep);
+/* Does the guest call hypercalls by Hyper-V's rules? */
+bool hv_hyperv_hypercalls(const struct hv_vcpu *vcpu);
+/* Such a call: HV_NEXT_NONE: done; _RESUME: an exception was queued; _USER; _SLEEP. */
+int hv_hyperv_hypercall(struct hv_vcpu *vcpu, bool may_sleep);
+void hv_hyperv_set_result(struct hv_vcpu *vcpu, u64 result);
+int hv_hyperv_exit(struct hv_vcpu *vcpu);		/* HV_REQ_HYPERV: HV_NEXT_USER, _RESUME */
+void hv_hyperv_complete(struct hv_vcpu *vcpu);		/* KVM_RUN after KVM_EXIT_HYPERV_SYNDBG */
+void hv_stimers_run(struct hv_vcpu *vcpu);		/* HV_REQ_STIMER; may sleep */
+/* The VM's clock changed: must its reference TSC page be written again (HV_REQ_CLOCK)? */
+bool hv_hyperv_clock_changed(struct hv_vm *vm);
+void hv_hyperv_clock_update(struct hv_vcpu *vcpu);	/* HV_REQ_CLOCK; may sleep */
+/* The invariant TSC stays hidden until the guest asks for it. */
+bool hv_hyperv_hides_invariant_tsc(const struct hv_vcpu *vcpu);
 
 /* ---- debug.c ------------------------------------------------------------------------------- */
 
