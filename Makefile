@@ -104,6 +104,12 @@ $(B)/uapi/%: selftests/uapi/%.c $(UAPI_COMMON) $(wildcard selftests/uapi/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(HV_CPPFLAGS) $(HV_CFLAGS) -static -o $@ $< $(UAPI_COMMON) -lpthread
 
+# What hv answers to each ioctl and capability: the documentation's table, as C.
+$(B)/abi_table.h: Documentation/abi.tsv scripts/abi-table
+	scripts/abi-table --header >$@
+$(B)/uapi/abi_test: $(B)/abi_table.h
+$(B)/uapi/abi_test: HV_CPPFLAGS += -I$(B)
+
 guest-tests:
 	@:
 -include selftests/guests/build.mk
@@ -126,6 +132,8 @@ check-e2e:
 	scripts/check/run e2e
 check-storm:
 	scripts/check/run storm
+check-kvm-selftests:
+	scripts/kvm-selftests --update
 
 demo:
 	scripts/demo
@@ -185,10 +193,12 @@ help:
 	@echo '  check          set up, then all tests'
 	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e: parts of it'
 	@echo '  check-storm    memory storms under running vCPUs (not part of check)'
+	@echo '  check-kvm-selftests  KVM'"'"'s own selftests on kvm and hv; writes Documentation/kvm-selftests.rst'
 	@echo '  bench          cost of each VM exit on /dev/hv and /dev/kvm'
 	@echo '  lab            a shell on an emulated host'
 	@echo '  setup          install the Debian packages that all this needs'
 
-.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests lab-tests storm-tests check-storm check check-style check-unit \
+.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests lab-tests storm-tests check-storm \
+	check-kvm-selftests check check-style check-unit \
 	check-uapi check-guests check-e2e demo bench lab setup install install-module install-hvm \
 	uninstall man clean help

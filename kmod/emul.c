@@ -126,6 +126,53 @@ int hv_insn_end(struct hv_vcpu *vcpu, bool may_sleep, u64 *next_rip, struct hv_i
 	return HV_NEXT_NONE;
 }
 
+/* ---- the other vendor's hypercall instruction ------------------------------------------------ */
+
+/* VMCALL is 0F 01 C1, VMMCALL is 0F 01 D9: the third byte differs in these bits. */
+#define HV_HYPERCALL_OTHER	(0xc1 ^ 0xd9)
+
+/* Make the hypercall at RIP the CPU's own; HV_NEXT_NONE: there is none. */
+static int hv_patch_hypercall(struct hv_vcpu *vcpu, u8 native, bool may_sleep)
+{
+	const u8 other[3] = { 0x0f, 0x01, native ^ HV_HYPERCALL_OTHER };
+	u32 user = hv_emul_cpl(vcpu) == 3 ? HV_WALK_USER : 0, error = 0;
+	u64 la = vcpu->regs.seg[HV_CS].base + vcpu->regs.rip, gpa;
+	unsigned int i, got;
+	u8 byte;
+	int r;
+
+	for (i = 0; i < sizeof(other); i++) {
+		r = hv_fetch(vcpu, la + i, &byte, 1, may_sleep, &got, &error);
+		if (r)
+			return r == -EAGAIN && !may_sleep ? HV_NEXT_SLEEP : HV_NEXT_NONE;
+		if (byte != other[i])
+			return HV_NEXT_NONE;
+	}
+	la += sizeof(other) - 1;
+	r = hv_gva_translate(vcpu, la, HV_WALK_WRITE | user, may_sleep, &gpa, &error);
+	if (r == HV_WALK_FAULT) {
+		hv_queue_page_fault(vcpu, la, error);
+		return HV_NEXT_RESUME;
+	}
+	if (!r && may_sleep)
+		r = hv_guest_write(vcpu->vm, gpa, &native, 1);
+	else if (!r && hv_guest_write_nofault(vcpu->vm, gpa, &native, 1))
+		r = -EAGAIN;
+	if (r)
+		return !may_sleep ? HV_NEXT_SLEEP : HV_NEXT_NONE;
+	return HV_NEXT_RESUME;
+}
+
+int hv_exit_undefined(struct hv_vcpu *vcpu, u8 native, bool may_sleep)
+{
+	int r = HV_NEXT_NONE;
+
+	hv_regs_need(vcpu, HV_REGS_CR | HV_REGS_CODE);
+	if (hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN))
+		r = hv_patch_hypercall(vcpu, native, may_sleep);
+	return r == HV_NEXT_NONE ? hv_exit_ud(vcpu, may_sleep) : r;
+}
+
 /* ---- device accesses ----------------------------------------------------------------------- */
 
 /* A device read of at most 8 bytes: from the record, from the kernel's devices, or user space's. */
@@ -545,7 +592,7 @@ static int hv_emul_failed(struct hv_emul_run *run)
 	struct kvm_run *kr = vcpu->run;
 
 	vcpu->stats.emulation_failures++;
-	if (run->e.cpl == 3) {
+	if (run->e.cpl == 3 && !READ_ONCE(vcpu->vm->exit_on_emulation_failure)) {
 		hv_queue_exception(vcpu, 6);
 		return HV_NEXT_RESUME;
 	}
@@ -690,5 +737,9 @@ int hv_emulate_complete(struct hv_vcpu *vcpu)
 		return hv_complete_pio(vcpu);
 	if (vcpu->mmio.active)
 		return hv_complete_mmio(vcpu);
+	if (vcpu->msr_exit.active)
+		return hv_msr_complete(vcpu);
+	if (vcpu->hcall.active)
+		return hv_hypercall_complete(vcpu);
 	return HV_NEXT_RESUME;
 }

@@ -251,6 +251,10 @@ void hv_events_inject(struct hv_vcpu *vcpu)
 	else
 		busy = false;
 
+	/* Stepping through code, user space may want to see that code and no handlers. */
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ))
+		return;
+
 	if (ev->nmi_pending) {
 		if (!busy && hv_call(event_allowed)(vcpu, HV_EVENT_NMI))
 			busy = hv_inject_nmi(vcpu);

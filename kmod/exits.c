@@ -3,8 +3,11 @@
  * Exit handlers that SVM and VMX share. The contract is enum hv_next: a handler that would have to
  * sleep where it may not changes nothing, returns HV_NEXT_SLEEP and is called again.
  */
+#include <linux/kvm_para.h>
+#include <linux/mm.h>
 #include <asm/processor-flags.h>
 
+#include "compat/kvm_run.h"
 #include "hv.h"
 #include "irq/irq.h"
 #include "mmu/mmu.h"
@@ -35,6 +38,12 @@ int hv_internal_error(struct hv_vcpu *vcpu, u32 suberror, u32 ndata, const u64 *
 	return HV_NEXT_USER;
 }
 
+static u8 hv_cpl(struct hv_vcpu *vcpu)
+{
+	hv_regs_need(vcpu, HV_REGS_CODE);
+	return vcpu->regs.seg[HV_SS].dpl;
+}
+
 int hv_exit_cpuid(struct hv_vcpu *vcpu, bool may_sleep)
 {
 	u64 *gpr = vcpu->regs.gpr;
@@ -45,6 +54,10 @@ int hv_exit_cpuid(struct hv_vcpu *vcpu, bool may_sleep)
 	if (r != HV_NEXT_NONE)
 		return r;
 	vcpu->stats.cpuid_exits++;
+	if (unlikely(vcpu->msrs.misc_features) && hv_cpl(vcpu)) {
+		hv_queue_gp(vcpu);	/* CPUID faulting, SDM vol. 4, table 2-21 */
+		return HV_NEXT_RESUME;
+	}
 	hv_cpuid_query(vcpu, &eax, &ebx, &ecx, &edx);
 	gpr[HV_RAX] = eax;
 	gpr[HV_RBX] = ebx;
@@ -63,9 +76,11 @@ int hv_exit_rdmsr(struct hv_vcpu *vcpu, bool may_sleep)
 	if (r != HV_NEXT_NONE)
 		return r;
 	vcpu->stats.rdmsr_exits++;
-	r = hv_msr_get(vcpu, index, &value, false);
+	r = hv_msr_guest_get(vcpu, index, &value);
 	trace_hv_msr(vcpu->id, false, index, value, r);
 	if (r) {
+		if (hv_msr_to_user(vcpu, false, index, 0, r, next))
+			return HV_NEXT_USER;
 		hv_queue_gp(vcpu);
 		return HV_NEXT_RESUME;
 	}
@@ -84,12 +99,14 @@ int hv_exit_wrmsr(struct hv_vcpu *vcpu, bool may_sleep)
 
 	if (r != HV_NEXT_NONE)
 		return r;
-	r = hv_msr_set(vcpu, index, value, false, may_sleep);
+	r = hv_msr_guest_set(vcpu, index, value, may_sleep);
 	if (r == -EAGAIN && !may_sleep)
 		return HV_NEXT_SLEEP;
 	vcpu->stats.wrmsr_exits++;
 	trace_hv_msr(vcpu->id, true, index, value, r);
 	if (r) {
+		if (hv_msr_to_user(vcpu, true, index, value, r, next))
+			return HV_NEXT_USER;
 		hv_queue_gp(vcpu);
 		return HV_NEXT_RESUME;
 	}
@@ -116,12 +133,6 @@ int hv_exit_hlt(struct hv_vcpu *vcpu, bool may_sleep)
 		hv_request(vcpu, HV_REQ_EVENT);
 	}
 	return HV_NEXT_RESUME;
-}
-
-static u8 hv_cpl(struct hv_vcpu *vcpu)
-{
-	hv_regs_need(vcpu, HV_REGS_CODE);
-	return vcpu->regs.seg[HV_SS].dpl;
 }
 
 int hv_exit_hypercall(struct hv_vcpu *vcpu, bool may_sleep)
@@ -157,8 +168,6 @@ int hv_hypercall_complete(struct hv_vcpu *vcpu)
 	struct hv_hcall *hcall = &vcpu->hcall;
 	u64 result;
 
-	if (!hcall->active)
-		return HV_NEXT_RESUME;
 	hcall->active = false;
 	/* User space may have sent the guest elsewhere. */
 	if (vcpu->regs.rip != hcall->rip)
@@ -204,6 +213,15 @@ int hv_exit_ud(struct hv_vcpu *vcpu, bool may_sleep)
 {
 	hv_queue_exception(vcpu, 6);
 	return HV_NEXT_RESUME;
+}
+
+/* Nothing waits: both are a NOP, even to a guest that was not offered them. */
+int hv_exit_mwait(struct hv_vcpu *vcpu, bool may_sleep)
+{
+	if (!hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+	    !hv_cpuid_has_mwait(vcpu))
+		return hv_exit_ud(vcpu, may_sleep);
+	return hv_exit_skip(vcpu, may_sleep);
 }
 
 static int hv_set_cr8(struct hv_vcpu *vcpu, u64 value)
@@ -290,6 +308,8 @@ static void hv_pio_to_rax(struct hv_vcpu *vcpu, unsigned int size, u32 value)
 		*rax = (*rax & ~0xffULL) | (u8)value;
 }
 
+#define HV_PORT_OUT_7E	0x7e	/* KVM_X86_QUIRK_OUT_7E_INC_RIP */
+
 /* The instruction completes when user space comes back (hv_emulate_complete). */
 int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 next_rip,
 		bool may_sleep)
@@ -316,6 +336,13 @@ int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 
 		.active = true, .in = in, .size = size, .port = port, .count = 1,
 		.rip = vcpu->regs.rip, .next_rip = next_rip,
 	};
+	/*
+	 * User space that resets the vCPU at such an exit sets RIP: retire the instruction before.
+	 */
+	if (!in && port == HV_PORT_OUT_7E && hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP)) {
+		vcpu->pio.active = false;
+		hv_retire(vcpu, next_rip);
+	}
 	run->exit_reason = KVM_EXIT_IO;
 	run->io.direction = in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
 	run->io.size = size;

@@ -25,12 +25,13 @@
 #include <linux/types.h>
 #include <linux/xarray.h>
 
+#include "linux/kvm_later.h"
 #include "stats.h"
 #include "x86/emulate.h"
 
-#define HV_MAX_VCPUS		255		/* xAPIC ids 0-254 */
+#define HV_MAX_VCPUS		1024
 #define HV_SOFT_MAX_VCPUS	64		/* what KVM_CAP_NR_VCPUS recommends at most */
-#define HV_MAX_VCPU_ID		255		/* ids are below this */
+#define HV_MAX_VCPU_ID		4096		/* ids are below this: they may have gaps */
 #define HV_USER_SLOTS		32764		/* memory slots a VM can have (as KVM on x86) */
 #define HV_MAX_GSI		4096		/* routable interrupt lines, routing entries */
 
@@ -48,6 +49,7 @@ struct hv_memslots;
 struct hv_cpuid;
 struct hv_hyperv;
 struct hv_hyperv_vm;
+struct hv_msr_filter;
 
 /* ---- vCPU registers ------------------------------------------------------------------------ */
 
@@ -124,6 +126,8 @@ enum hv_req {
 	HV_REQ_STIMER,		/* a synthetic timer is due: hv_stimers_run() */
 	HV_REQ_HYPERV,		/* user space must hear of something: hv_hyperv_exit() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
+	HV_REQ_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL until there is room */
+	HV_REQ_UPDATE,		/* ops->update(): what depends on the VM's settings changed */
 	HV_NR_REQS
 };
 
@@ -157,6 +161,7 @@ struct hv_msrs {
 	u64 virt_spec_ctrl;
 	u64 arch_capabilities;
 	u64 platform_info;
+	u64 misc_features;		/* IA32_MISC_FEATURES_ENABLES */
 	u64 poll_control;
 };
 
@@ -247,6 +252,20 @@ struct hv_pio {
 	u64 rip, next_rip;		/* the instruction, unless user space moved RIP meanwhile */
 };
 
+/* RDMSR or WRMSR that waits for user space (x86/msr_filter.c). */
+struct hv_msr_exit {
+	bool active;
+	bool write;
+	u64 rip, next_rip;
+};
+
+/* Pages a vCPU has written to, in memory shared with user space (dirty_ring.c). */
+struct hv_dirty_ring {
+	struct kvm_dirty_gfn *gfns;
+	u32 entries;			/* a power of two; 0: there is no ring */
+	u32 dirty_index, reset_index;	/* next to fill, next to free; they wrap */
+};
+
 #define HV_MMU_CACHE 8
 
 struct hv_vcpu {
@@ -288,6 +307,7 @@ struct hv_vcpu {
 	struct hv_mmio mmio;
 	struct hv_pio pio;
 	struct hv_hcall hcall;
+	struct hv_msr_exit msr_exit;
 
 	u64 user_cr8;			/* CR8 without in-kernel irqchip */
 	u32 guest_debug;		/* KVM_GUESTDBG_* in force */
@@ -299,6 +319,7 @@ struct hv_vcpu {
 	unsigned int mmu_busy;		/* inside hv_mmu_gate_enter/leave; see mmu/map.c */
 	unsigned int mmu_cache_nr;
 	struct page *mmu_cache[HV_MMU_CACHE];	/* zeroed table pages for the next fault */
+	struct hv_dirty_ring dirty_ring;
 
 	struct hv_vcpu_stats stats;
 	struct rcu_head rcu;
@@ -374,8 +395,11 @@ struct hv_vm {
 	atomic_t quiescing;		/* writers in hv_vcpus_quiesce() */
 	wait_queue_head_t quiesce_wait;	/* vCPUs wait for them to finish */
 	struct hv_memslots __rcu *memslots;
+	struct xarray slot_ids;		/* id -> slot; under slots_lock */
 	u64 nr_slot_pages;
 	u32 last_yielded;		/* index of the vCPU that was given time last */
+	u64 manual_dirty_log;		/* KVM_DIRTY_LOG_*; under slots_lock */
+	u32 dirty_ring_entries;		/* of each vCPU's ring; 0: slots have bitmaps instead */
 
 	struct hv_mmu mmu;
 	struct mmu_notifier mmu_notifier;
@@ -414,10 +438,18 @@ struct hv_vm {
 
 	struct hv_hyperv_vm *hyperv;	/* x86/hyperv.h */
 
-	u64 disabled_quirks;
+	u64 disabled_quirks;		/* KVM_X86_QUIRK_* */
+	bool x2apic_ids;		/* KVM_GET_LAPIC and MSIs have 32-bit APIC ids */
+	bool x2apic_no_broadcast_quirk;	/* 0xff in an MSI is id 255 to an x2APIC */
 	u64 tss_addr, identity_map_addr;
 	bool exception_payload, triple_fault_event;
-	u64 hypercall_exits;		/* BIT(KVM_HC_*) that user space wants to see */
+	struct hv_msr_filter __rcu *msr_filter;	/* slots_lock to replace, srcu to read */
+	u64 user_msr_reasons;		/* KVM_MSR_EXIT_REASON_*: failures that user space sees */
+	u64 hypercall_exits;		/* BIT(number): hypercalls that user space handles */
+	u64 disabled_exits;		/* KVM_X86_DISABLE_EXITS_* in force */
+	u32 apic_bus_ns;		/* of one tick of the APIC timer's input clock */
+	bool exit_on_emulation_failure;
+	bool no_platform_info;		/* the guest cannot read IA32_PLATFORM_INFO */
 
 	struct hv_vm_stats stats;
 };
@@ -503,7 +535,16 @@ void hv_vms_each(void (*fn)(struct hv_vm *vm));	/* none comes or goes meanwhile 
 int hv_vm_create(unsigned long type);		/* returns a descriptor or -errno */
 void hv_vm_get(struct hv_vm *vm);
 void hv_vm_put(struct hv_vm *vm);
+
+/* ---- caps.c -------------------------------------------------------------------------------- */
+
 int hv_check_extension(struct hv_vm *vm, long cap);	/* vm may be NULL */
+int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap);
+
+static inline bool hv_has_quirk(const struct hv_vm *vm, u64 quirk)
+{
+	return !(READ_ONCE(vm->disabled_quirks) & quirk);
+}
 
 static inline bool hv_irqchip_in_kernel(const struct hv_vm *vm)
 {
@@ -524,7 +565,6 @@ static inline u64 hv_slot_hva(const struct hv_memslot *slot, hv_gfn_t gfn)
 {
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
-void hv_slot_mark_dirty(struct hv_memslot *slot, hv_gfn_t gfn);
 /*
  * Copy to or from guest-physical memory, may cross pages and slots; 0 or -EFAULT. The plain forms
  * may sleep; the _nofault forms do not and return -EFAULT where they would have to.
@@ -536,10 +576,31 @@ int hv_guest_read_u64_nofault(struct hv_vm *vm, u64 gpa, u64 *val);	/* gpa is 8-
 int hv_guest_write_nofault(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len);
 /* Returns 0 if exchanged, 1 if the old value differed, -EFAULT. size is 1, 2, 4 or 8, aligned. */
 int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int size);
-int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region *mem);
-int hv_slot_get_dirty_log(struct hv_vm *vm, struct kvm_dirty_log *log);
+int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region2 *mem);
+struct hv_memslot *hv_slot_by_id(struct hv_vm *vm, u32 id);	/* slots_lock held; NULL: none */
 int hv_slots_init(struct hv_vm *vm);
 void hv_slots_free(struct hv_vm *vm);
+
+/* ---- dirty_log.c, dirty_ring.c ------------------------------------------------------------- */
+
+static inline bool hv_slot_logs(const struct hv_memslot *slot)
+{
+	return slot->flags & KVM_MEM_LOG_DIRTY_PAGES;
+}
+/* After the write, on a vCPU's thread. */
+void hv_slot_mark_dirty(struct hv_vm *vm, struct hv_memslot *slot, hv_gfn_t gfn);
+int hv_slot_get_dirty_log(struct hv_vm *vm, struct kvm_dirty_log *log);
+int hv_slot_clear_dirty_log(struct hv_vm *vm, const struct kvm_clear_dirty_log *log);
+int hv_dirty_set_manual(struct hv_vm *vm, u64 flags);	/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 */
+
+int hv_dirty_ring_max_bytes(void);
+int hv_dirty_ring_enable(struct hv_vm *vm, u64 bytes);	/* vm->lock held */
+int hv_dirty_ring_init(struct hv_vcpu *vcpu);
+void hv_dirty_ring_free(struct hv_vcpu *vcpu);
+struct page *hv_dirty_ring_page(struct hv_vcpu *vcpu, unsigned long index);	/* NULL: beyond */
+bool hv_dirty_ring_full(const struct hv_vcpu *vcpu);
+void hv_dirty_ring_push(struct hv_vm *vm, u32 slot, u64 offset);
+int hv_dirty_rings_reset(struct hv_vm *vm);		/* entries freed, or -EINVAL */
 
 /* ---- vcpu.c -------------------------------------------------------------------------------- */
 
@@ -551,6 +612,7 @@ void hv_vcpu_module_exit(void);
 int hv_vcpu_create(struct hv_vm *vm, u32 id);		/* returns a descriptor or -errno */
 void hv_vcpu_destroy(struct hv_vcpu *vcpu);
 void hv_vcpu_load(struct hv_vcpu *vcpu);
+struct hv_vcpu *hv_vcpu_loaded(void);		/* the calling thread's, between load and put */
 void hv_vcpu_put(struct hv_vcpu *vcpu);
 /* RESET (init false) or INIT: registers, LAPIC, FPU, MSRs to their architectural values. */
 void hv_vcpu_reset(struct hv_vcpu *vcpu, bool init);
@@ -607,6 +669,7 @@ void hv_vcpu_yield_to_displaced(struct hv_vcpu *vcpu);
 /* ---- run.c --------------------------------------------------------------------------------- */
 
 int hv_vcpu_run(struct hv_vcpu *vcpu);		/* KVM_RUN */
+void hv_srcu_relock(struct hv_vcpu *vcpu);	/* HV_REQ_SLOTS: let go of vm->srcu for a moment */
 /* Is there something that ends HLT? */
 bool hv_vcpu_runnable(struct hv_vcpu *vcpu);
 /* HLT, or an artificial one, has ended. */
@@ -635,6 +698,7 @@ int hv_hypercall_complete(struct hv_vcpu *vcpu);	/* KVM_RUN after an exit for a 
 int hv_exit_xsetbv(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_skip(struct hv_vcpu *vcpu, bool may_sleep);	/* INVD, WBINVD, MONITOR...: a NOP */
 int hv_exit_ud(struct hv_vcpu *vcpu, bool may_sleep);
+int hv_exit_mwait(struct hv_vcpu *vcpu, bool may_sleep);	/* MONITOR, MWAIT */
 int hv_exit_irq_window(struct hv_vcpu *vcpu);	/* events.c: the guest can take interrupts now */
 int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 next_rip,
 		bool may_sleep);
@@ -660,6 +724,11 @@ int hv_emulate_mmio(struct hv_vcpu *vcpu, u64 gpa, bool may_sleep);
 int hv_insn_end(struct hv_vcpu *vcpu, bool may_sleep, u64 *next_rip, struct hv_insn *insn);
 /* Translate a guest-virtual address as the guest would: 0, 1 (#PF queued if @fault), -errno. */
 int hv_gva_to_gpa(struct hv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa);
+/*
+ * The guest's #UD: the other vendor's hypercall instruction becomes the CPU's own, whose third byte
+ * is @native (KVM_X86_QUIRK_FIX_HYPERCALL_INSN); else the exception goes on to the guest.
+ */
+int hv_exit_undefined(struct hv_vcpu *vcpu, u8 native, bool may_sleep);
 int hv_emulate_complete(struct hv_vcpu *vcpu);		/* KVM_RUN after KVM_EXIT_MMIO/IO */
 
 #endif

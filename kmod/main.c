@@ -250,6 +250,15 @@ static long hv_dev_get_msrs(struct kvm_msrs __user *arg)
 	return i;
 }
 
+static long hv_dev_attr(const struct kvm_device_attr __user *arg, bool get)
+{
+	struct kvm_device_attr attr;
+
+	if (copy_from_user(&attr, arg, sizeof(attr)))
+		return -EFAULT;
+	return get ? hv_dev_get_attr(&attr) : hv_dev_has_attr(&attr);
+}
+
 static long hv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	void __user *argp = (void __user *)arg;
@@ -280,6 +289,9 @@ static long hv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hv_dev_msr_list(argp, indices, n);
 	case KVM_GET_MSRS:
 		return hv_dev_get_msrs(argp);
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_HAS_DEVICE_ATTR:
+		return hv_dev_attr(argp, cmd == KVM_GET_DEVICE_ATTR);
 	case KVM_X86_GET_MCE_CAP_SUPPORTED:
 		mce_cap = HV_MCG_CAP_SUPPORTED;
 		return copy_to_user(argp, &mce_cap, sizeof(mce_cap)) ? -EFAULT : 0;

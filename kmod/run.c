@@ -58,10 +58,11 @@ static void hv_requests_quick(struct hv_vcpu *vcpu)
  * would not do: the grace period may begin after that, and wait for this vCPU, which has been asked
  * already and stays in the guest.
  */
-static void hv_srcu_relock(struct hv_vcpu *vcpu)
+void hv_srcu_relock(struct hv_vcpu *vcpu)
 {
 	struct hv_vm *vm = vcpu->vm;
 
+	clear_bit(HV_REQ_SLOTS, &vcpu->requests);
 	srcu_read_unlock(&vm->srcu, vcpu->srcu_idx);
 	wait_event_killable(vm->quiesce_wait, !atomic_read(&vm->quiescing));
 	vcpu->srcu_idx = srcu_read_lock(&vm->srcu);
@@ -76,14 +77,21 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		hv_request(vcpu, HV_REQ_VM_DEAD);	/* for ever */
 		return -EIO;
 	}
-	if (hv_request_take(vcpu, HV_REQ_SLOTS))
+	if (test_bit(HV_REQ_SLOTS, &vcpu->requests))
 		hv_srcu_relock(vcpu);
+	if (hv_request_take(vcpu, HV_REQ_UPDATE))
+		hv_ops.update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_TRIPLE_FAULT)) {
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		return HV_NEXT_USER;
 	}
 	if (hv_request_take(vcpu, HV_REQ_DEBUG)) {
 		hv_debug_exit(vcpu, 1, HV_DR6_BS);
+		return HV_NEXT_USER;
+	}
+	if (hv_request_take(vcpu, HV_REQ_RING_FULL) && hv_dirty_ring_full(vcpu)) {
+		hv_request(vcpu, HV_REQ_RING_FULL);
+		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
 		return HV_NEXT_USER;
 	}
 	if (hv_request_take(vcpu, HV_REQ_IOAPIC_EOI)) {
@@ -352,6 +360,7 @@ static void hv_fill_run(struct hv_vcpu *vcpu)
 	run->apic_base = vcpu->msrs.apic_base;
 	run->flags = 0;
 	run->ready_for_interrupt_injection = hv_user_irq_ready(vcpu);
+	hv_sync_store(vcpu);
 }
 
 static int hv_signal_exit(struct hv_vcpu *vcpu, int next)
@@ -376,15 +385,13 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 			next = signal_pending(current) ? -EINTR : -EAGAIN;
 		return hv_signal_exit(vcpu, next);
 	}
-	if (READ_ONCE(run->kvm_valid_regs) || READ_ONCE(run->kvm_dirty_regs))
-		return -EINVAL;		/* KVM_CAP_SYNC_REGS is not offered */
+	if (hv_sync_check(run) || hv_sync_load(vcpu))
+		return -EINVAL;
 	if (!vcpu->vm->pic && READ_ONCE(run->request_interrupt_window))
 		hv_request(vcpu, HV_REQ_EVENT);
 	if (!vcpu->lapic)
 		vcpu->user_cr8 = READ_ONCE(run->cr8) & 0xf;
 	next = hv_emulate_complete(vcpu);
-	if (next == HV_NEXT_RESUME)
-		next = hv_hypercall_complete(vcpu);
 	hv_hyperv_complete(vcpu);
 	if (next != HV_NEXT_RESUME)
 		return next;
@@ -399,13 +406,16 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 
 int hv_vcpu_run(struct hv_vcpu *vcpu)
 {
-	sigset_t saved;
 	bool step;
 	int r;
 
 	hv_vcpu_adopt_thread(vcpu);
+	/*
+	 * What is blocked outside of KVM_RUN is kept where the kernel looks for it: a signal that
+	 * only ends KVM_RUN must not kill the process because it has no handler.
+	 */
 	if (vcpu->sigset_active)
-		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
+		sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
 	step = hv_debug_step_begin(vcpu);
 	r = hv_run_checked(vcpu);
 	hv_pv_eoi_disarm(vcpu);
@@ -413,7 +423,9 @@ int hv_vcpu_run(struct hv_vcpu *vcpu)
 		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
 	vcpu->stats.user_exits++;
 	hv_fill_run(vcpu);
-	if (vcpu->sigset_active)
-		sigprocmask(SIG_SETMASK, &saved, NULL);
+	if (vcpu->sigset_active) {
+		sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+		sigemptyset(&current->real_blocked);
+	}
 	return r < 0 ? r : 0;
 }

@@ -9,7 +9,6 @@
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <linux/sort.h>
 #include <linux/uaccess.h>
 
 #include "hv.h"
@@ -25,12 +24,11 @@ struct hv_memslots *hv_memslots(struct hv_vm *vm)
 				      !refcount_read(&vm->users));
 }
 
-struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn)
+/* How many slots begin at or below @gfn. */
+static u32 hv_slots_below(const struct hv_memslots *slots, hv_gfn_t gfn)
 {
-	const struct hv_memslots *slots = hv_memslots(vm);
 	u32 low = 0, high = slots->nr;
 
-	/* The last slot that begins at or below gfn. */
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;
 
@@ -39,24 +37,17 @@ struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn)
 		else
 			high = mid;
 	}
-	if (!low || gfn - slots->slot[low - 1]->base_gfn >= slots->slot[low - 1]->npages)
-		return NULL;
-	return slots->slot[low - 1];
+	return low;
 }
 
-void hv_slot_mark_dirty(struct hv_memslot *slot, hv_gfn_t gfn)
+struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn)
 {
-	u64 bit = gfn - slot->base_gfn;
+	const struct hv_memslots *slots = hv_memslots(vm);
+	u32 below = hv_slots_below(slots, gfn);
 
-	if (!slot->dirty)
-		return;
-	/*
-	 * What was written to the page before the look at the bit: a reader of the log that has
-	 * just cleared the bit must see the write, or we must see the bit clear.
-	 */
-	smp_mb();
-	if (!test_bit(bit, slot->dirty))
-		set_bit(bit, slot->dirty);
+	if (!below || gfn - slots->slot[below - 1]->base_gfn >= slots->slot[below - 1]->npages)
+		return NULL;
+	return slots->slot[below - 1];
 }
 
 /* ---- access to guest-physical memory -------------------------------------------------------- */
@@ -131,7 +122,7 @@ int hv_guest_write(struct hv_vm *vm, u64 gpa, const void *data, unsigned int len
 
 		if (!hva || (slot->flags & KVM_MEM_READONLY) || copy_to_user(hva, data, part))
 			return -EFAULT;
-		hv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		hv_slot_mark_dirty(vm, slot, gpa >> PAGE_SHIFT);
 		data += part;
 		gpa += part;
 		len -= part;
@@ -154,7 +145,7 @@ int hv_guest_write_nofault(struct hv_vm *vm, u64 gpa, const void *data, unsigned
 		left = __copy_to_user_inatomic(hva, data, part);
 		pagefault_enable();
 		if (!left)
-			hv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+			hv_slot_mark_dirty(vm, slot, gpa >> PAGE_SHIFT);
 		data += part;
 		gpa += part;
 		len -= part;
@@ -196,7 +187,7 @@ int hv_guest_cmpxchg(struct hv_vm *vm, u64 gpa, u64 *old, u64 new, unsigned int 
 		return -EFAULT;
 	}
 	if (!r)
-		hv_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+		hv_slot_mark_dirty(vm, slot, gpa >> PAGE_SHIFT);
 	return r;
 }
 
@@ -210,15 +201,7 @@ static void hv_slot_free(struct hv_memslot *slot)
 	kfree(slot);
 }
 
-static int hv_slot_cmp(const void *a, const void *b)
-{
-	const struct hv_memslot *x = *(const struct hv_memslot **)a;
-	const struct hv_memslot *y = *(const struct hv_memslot **)b;
-
-	return x->base_gfn < y->base_gfn ? -1 : x->base_gfn > y->base_gfn;
-}
-
-/* A copy of the table without @del and with @add (either may be NULL). */
+/* A copy of the table without @del and with @add (either may be NULL), in order. */
 static struct hv_memslots *hv_slots_copy(const struct hv_memslots *old,
 					 const struct hv_memslot *del, struct hv_memslot *add)
 {
@@ -230,13 +213,16 @@ static struct hv_memslots *hv_slots_copy(const struct hv_memslots *old,
 		return NULL;
 	slots->generation = old->generation + 1;
 	slots->nr = 0;
-	for (i = 0; i < old->nr; i++)
+	for (i = 0; i < old->nr; i++) {
+		if (add && old->slot[i]->base_gfn > add->base_gfn) {
+			slots->slot[slots->nr++] = add;
+			add = NULL;
+		}
 		if (old->slot[i] != del)
 			slots->slot[slots->nr++] = old->slot[i];
-	if (add) {
-		slots->slot[slots->nr++] = add;
-		sort(slots->slot, slots->nr, sizeof(slots->slot[0]), hv_slot_cmp, NULL);
 	}
+	if (add)
+		slots->slot[slots->nr++] = add;
 	return slots;
 }
 
@@ -257,34 +243,29 @@ static void hv_slot_retire(struct hv_vm *vm, struct hv_memslot *slot)
 	hv_mmu_zap_slot(vm, slot);
 }
 
-static struct hv_memslot *hv_slot_by_id(struct hv_vm *vm, u32 id)
+struct hv_memslot *hv_slot_by_id(struct hv_vm *vm, u32 id)
 {
-	struct hv_memslots *slots = hv_memslots(vm);
-	u32 i;
-
-	for (i = 0; i < slots->nr; i++)
-		if (slots->slot[i]->id == id)
-			return slots->slot[i];
-	return NULL;
+	return xa_load(&vm->slot_ids, id);
 }
 
+/* Slots do not overlap each other, so only the neighbours of the new one can overlap it. */
 static bool hv_slot_overlaps(struct hv_vm *vm, const struct hv_memslot *new,
 			     const struct hv_memslot *ignore)
 {
-	struct hv_memslots *slots = hv_memslots(vm);
-	u32 i;
+	const struct hv_memslots *slots = hv_memslots(vm);
+	u32 i = hv_slots_below(slots, new->base_gfn + new->npages - 1);
 
-	for (i = 0; i < slots->nr; i++) {
+	while (i--) {
 		const struct hv_memslot *s = slots->slot[i];
 
-		if (s != ignore && new->base_gfn < s->base_gfn + s->npages &&
-		    s->base_gfn < new->base_gfn + new->npages)
-			return true;
+		if (s == ignore)
+			continue;
+		return s->base_gfn + s->npages > new->base_gfn;
 	}
 	return false;
 }
 
-static int hv_slot_validate(const struct kvm_userspace_memory_region *mem)
+static int hv_slot_validate(const struct kvm_userspace_memory_region2 *mem)
 {
 	u64 last;
 
@@ -318,12 +299,14 @@ static int hv_slot_delete(struct hv_vm *vm, struct hv_memslot *old)
 		return -ENOMEM;
 	hv_slot_retire(vm, old);
 	hv_slots_publish(vm, slots);
+	xa_erase(&vm->slot_ids, old->id);
 	vm->nr_slot_pages -= old->npages;
 	hv_slot_free(old);
 	return 0;
 }
 
-static struct hv_memslot *hv_slot_alloc(const struct kvm_userspace_memory_region *mem)
+static struct hv_memslot *hv_slot_alloc(const struct hv_vm *vm,
+					const struct kvm_userspace_memory_region2 *mem)
 {
 	struct hv_memslot *slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
 
@@ -334,13 +317,15 @@ static struct hv_memslot *hv_slot_alloc(const struct kvm_userspace_memory_region
 	slot->hva = mem->userspace_addr;
 	slot->flags = mem->flags;
 	slot->id = mem->slot;
-	if (mem->flags & KVM_MEM_LOG_DIRTY_PAGES) {
+	if (hv_slot_logs(slot) && !vm->dirty_ring_entries) {
 		slot->dirty = kvcalloc(BITS_TO_LONGS(slot->npages), sizeof(long),
 				       GFP_KERNEL_ACCOUNT);
 		if (!slot->dirty) {
 			kfree(slot);
 			return NULL;
 		}
+		if (vm->manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET)
+			bitmap_fill(slot->dirty, slot->npages);
 	}
 	return slot;
 }
@@ -356,26 +341,37 @@ static int hv_slot_replace(struct hv_vm *vm, struct hv_memslot *old, struct hv_m
 	if (moved)
 		hv_slot_retire(vm, old);
 	hv_slots_publish(vm, slots);
-	if (!moved && new->dirty)
-		hv_mmu_write_protect_slot(vm, new);
-	else if (!moved)
+	/* There is an entry already: nothing to allocate. */
+	xa_store(&vm->slot_ids, new->id, new, GFP_KERNEL_ACCOUNT);
+	/* Pages that are in the log already are protected when user space takes them out of it. */
+	if (!moved && hv_slot_logs(new)) {
+		if (!(vm->manual_dirty_log & KVM_DIRTY_LOG_INITIALLY_SET) || !new->dirty)
+			hv_mmu_write_protect_slot(vm, new);
+	} else if (!moved) {
 		hv_mmu_zap_slot(vm, new);	/* large pages are allowed again */
+	}
 	hv_slot_free(old);
 	return 0;
 }
 
 static int hv_slot_add(struct hv_vm *vm, struct hv_memslot *new)
 {
-	struct hv_memslots *slots = hv_slots_copy(hv_memslots(vm), NULL, new);
+	struct hv_memslots *slots;
+	int r = xa_err(xa_store(&vm->slot_ids, new->id, new, GFP_KERNEL_ACCOUNT));
 
-	if (!slots)
+	if (r)
+		return r;
+	slots = hv_slots_copy(hv_memslots(vm), NULL, new);
+	if (!slots) {
+		xa_erase(&vm->slot_ids, new->id);
 		return -ENOMEM;
+	}
 	hv_slots_publish(vm, slots);
 	vm->nr_slot_pages += new->npages;
 	return 0;
 }
 
-static int hv_slot_change(struct hv_vm *vm, const struct kvm_userspace_memory_region *mem)
+static int hv_slot_change(struct hv_vm *vm, const struct kvm_userspace_memory_region2 *mem)
 {
 	struct hv_memslot *old = hv_slot_by_id(vm, mem->slot);
 	struct hv_memslot *new;
@@ -392,7 +388,7 @@ static int hv_slot_change(struct hv_vm *vm, const struct kvm_userspace_memory_re
 		    mem->flags == old->flags)
 			return 0;
 	}
-	new = hv_slot_alloc(mem);
+	new = hv_slot_alloc(vm, mem);
 	if (!new)
 		return -ENOMEM;
 	if (hv_slot_overlaps(vm, new, old))
@@ -404,7 +400,7 @@ static int hv_slot_change(struct hv_vm *vm, const struct kvm_userspace_memory_re
 	return r;
 }
 
-int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region *mem)
+int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region2 *mem)
 {
 	int r = hv_slot_validate(mem);
 
@@ -416,52 +412,7 @@ int hv_slot_set(struct hv_vm *vm, const struct kvm_userspace_memory_region *mem)
 	return r;
 }
 
-/* ---- the dirty log ------------------------------------------------------------------------- */
-
-/*
- * Take the slot's dirty bits word by word: clear a word, write-protect its pages again, then flush.
- * A write after the flush faults and sets the bit anew, one before it is in the copy.
- */
-static int hv_slot_take_dirty(struct hv_vm *vm, struct hv_memslot *slot, void __user *to)
-{
-	unsigned long i, n = BITS_TO_LONGS(slot->npages);
-	unsigned long *copy;
-	bool flush = false;
-	int r;
-
-	copy = kvcalloc(n, sizeof(long), GFP_KERNEL_ACCOUNT);
-	if (!copy)
-		return -ENOMEM;
-	for (i = 0; i < n; i++) {
-		if (!READ_ONCE(slot->dirty[i]))
-			continue;
-		copy[i] = xchg(&slot->dirty[i], 0);
-		flush |= hv_mmu_rearm_dirty(vm, slot, slot->base_gfn + i * BITS_PER_LONG, copy[i]);
-		cond_resched();
-	}
-	if (flush)
-		hv_mmu_flush_all(vm);
-	r = copy_to_user(to, copy, n * sizeof(long)) ? -EFAULT : 0;
-	kvfree(copy);
-	return r;
-}
-
-int hv_slot_get_dirty_log(struct hv_vm *vm, struct kvm_dirty_log *log)
-{
-	struct hv_memslot *slot;
-	int r;
-
-	if ((log->slot >> 16) || (log->slot & 0xffff) >= HV_USER_SLOTS)
-		return -EINVAL;
-	mutex_lock(&vm->slots_lock);
-	slot = hv_slot_by_id(vm, log->slot);
-	if (!slot || !slot->dirty)
-		r = -ENOENT;
-	else
-		r = hv_slot_take_dirty(vm, slot, log->dirty_bitmap);
-	mutex_unlock(&vm->slots_lock);
-	return r;
-}
+/* ---- life ---------------------------------------------------------------------------------- */
 
 int hv_slots_init(struct hv_vm *vm)
 {
@@ -470,6 +421,7 @@ int hv_slots_init(struct hv_vm *vm)
 	if (!slots)
 		return -ENOMEM;
 	rcu_assign_pointer(vm->memslots, slots);
+	xa_init(&vm->slot_ids);
 	return 0;
 }
 
@@ -483,5 +435,6 @@ void hv_slots_free(struct hv_vm *vm)
 	for (i = 0; i < slots->nr; i++)
 		hv_slot_free(slots->slot[i]);
 	kvfree(slots);
+	xa_destroy(&vm->slot_ids);
 	RCU_INIT_POINTER(vm->memslots, NULL);
 }

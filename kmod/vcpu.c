@@ -20,6 +20,7 @@
 
 static struct kmem_cache *hv_vcpu_cache;
 static DEFINE_PER_CPU(cpumask_var_t, hv_kick_mask);
+static DEFINE_PER_CPU(struct hv_vcpu *, hv_loaded);	/* of the thread that runs there */
 
 /* ---- kicks and requests --------------------------------------------------------------------- */
 
@@ -106,8 +107,19 @@ void hv_vcpus_quiesce(struct hv_vm *vm)
 
 /* ---- the thread's comings and goings ------------------------------------------------------- */
 
+struct hv_vcpu *hv_vcpu_loaded(void)
+{
+	struct hv_vcpu *vcpu;
+
+	preempt_disable();
+	vcpu = __this_cpu_read(hv_loaded);
+	preempt_enable();
+	return vcpu;
+}
+
 static void hv_vcpu_arrive(struct hv_vcpu *vcpu, int cpu)
 {
+	__this_cpu_write(hv_loaded, vcpu);
 	hv_call(vcpu_load)(vcpu, cpu);
 	if (vcpu->cpu != cpu) {
 		hv_clock_vcpu_load(vcpu, cpu);
@@ -129,6 +141,7 @@ static void hv_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 {
 	struct hv_vcpu *vcpu = container_of(pn, struct hv_vcpu, notifier);
 
+	__this_cpu_write(hv_loaded, NULL);
 	if (!READ_ONCE(current->__state)) {
 		WRITE_ONCE(vcpu->displaced, true);
 		vcpu->stats.preemptions++;
@@ -152,6 +165,7 @@ void hv_vcpu_load(struct hv_vcpu *vcpu)
 void hv_vcpu_put(struct hv_vcpu *vcpu)
 {
 	preempt_disable();
+	__this_cpu_write(hv_loaded, NULL);
 	preempt_notifier_unregister(&vcpu->notifier);
 	hv_steal_leave(vcpu);
 	preempt_enable();
@@ -164,6 +178,7 @@ void hv_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 	memset(&vcpu->mmio, 0, sizeof(vcpu->mmio));
 	memset(&vcpu->pio, 0, sizeof(vcpu->pio));
 	memset(&vcpu->hcall, 0, sizeof(vcpu->hcall));
+	vcpu->msr_exit.active = false;
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->events.user_irq = -1;
 	hv_regs_reset(vcpu, init);
@@ -180,6 +195,7 @@ void hv_vcpu_destroy(struct hv_vcpu *vcpu)
 	if (vcpu->lapic)
 		hv_lapic_free(vcpu);
 	hv_mmu_vcpu_free(vcpu);
+	hv_dirty_ring_free(vcpu);
 	hv_fpu_free(vcpu);
 	hv_msr_vcpu_free(vcpu);
 	hv_cpuid_free(vcpu);
@@ -216,7 +232,9 @@ static struct hv_vcpu *hv_vcpu_alloc(struct hv_vm *vm, u32 id)
 	vcpu->pio_data = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vcpu->run || !vcpu->pio_data)
 		goto destroy;
-	r = hv_ops.vcpu_init(vcpu);
+	r = hv_dirty_ring_init(vcpu);
+	if (!r)
+		r = hv_ops.vcpu_init(vcpu);
 	if (!r)
 		r = hv_cpuid_init(vcpu);
 	if (!r)
@@ -254,7 +272,10 @@ static vm_fault_t hv_vcpu_page_fault(struct vm_fault *vmf)
 		page = virt_to_page(vcpu->vm->ring);
 		break;
 	default:
-		return VM_FAULT_SIGBUS;
+		page = vmf->pgoff < KVM_DIRTY_LOG_PAGE_OFFSET ? NULL :
+			hv_dirty_ring_page(vcpu, vmf->pgoff - KVM_DIRTY_LOG_PAGE_OFFSET);
+		if (!page)
+			return VM_FAULT_SIGBUS;
 	}
 	get_page(page);
 	vmf->page = page;
@@ -265,8 +286,17 @@ static const struct vm_operations_struct hv_vcpu_vm_ops = {
 	.fault = hv_vcpu_page_fault,
 };
 
+/* A copy of the ring is good for nothing, and so is code in it. */
 static int hv_vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct hv_vcpu *vcpu = file->private_data;
+	unsigned long ring_pages = vcpu->dirty_ring.entries * sizeof(struct kvm_dirty_gfn) >>
+				   PAGE_SHIFT;
+
+	if (vma->vm_pgoff < KVM_DIRTY_LOG_PAGE_OFFSET + ring_pages &&
+	    vma->vm_pgoff + vma_pages(vma) > KVM_DIRTY_LOG_PAGE_OFFSET &&
+	    ring_pages && ((vma->vm_flags & VM_EXEC) || !(vma->vm_flags & VM_SHARED)))
+		return -EINVAL;
 	vma->vm_ops = &hv_vcpu_vm_ops;
 	return 0;
 }
@@ -325,7 +355,7 @@ static int hv_vcpu_publish(struct hv_vm *vm, struct hv_vcpu *vcpu)
 int hv_vcpu_create(struct hv_vm *vm, u32 id)
 {
 	struct hv_vcpu *vcpu;
-	int r;
+	int r, idx;
 
 	mutex_lock(&vm->lock);
 	r = -EINVAL;
@@ -334,7 +364,9 @@ int hv_vcpu_create(struct hv_vm *vm, u32 id)
 	r = -EEXIST;
 	if (hv_vcpu_by_id(vm, id))
 		goto unlock;
+	idx = srcu_read_lock(&vm->srcu);	/* the MSR filter decides about intercepts */
 	vcpu = hv_vcpu_alloc(vm, id);
+	srcu_read_unlock(&vm->srcu, idx);
 	r = PTR_ERR(vcpu);
 	if (IS_ERR(vcpu))
 		goto unlock;

@@ -10,6 +10,7 @@
 
 #include "hv.h"
 #include "irq/irq.h"
+#include "mmu/mmu.h"
 #include "vcpu_ioctl.h"
 #include "x86/x86.h"
 
@@ -136,6 +137,26 @@ static long hv_ioctl_set_sregs(struct hv_vcpu *vcpu, void __user *argp)
 {
 	HV_COPY_IN(struct kvm_sregs, sregs);
 	return hv_sregs_set(vcpu, &sregs);
+}
+
+static long hv_ioctl_get_sregs2(struct hv_vcpu *vcpu, void __user *argp)
+{
+	struct kvm_sregs2 sregs;
+
+	hv_sregs2_get(vcpu, &sregs);
+	return hv_copy_out(argp, &sregs, sizeof(sregs));
+}
+
+static long hv_ioctl_set_sregs2(struct hv_vcpu *vcpu, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_sregs2, sregs);
+	return hv_sregs2_set(vcpu, &sregs);
+}
+
+static long hv_ioctl_attr(struct hv_vcpu *vcpu, unsigned int cmd, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_device_attr, attr);
+	return hv_vcpu_attr(vcpu, cmd, &attr);
 }
 
 static long hv_ioctl_get_fpu(struct hv_vcpu *vcpu, void __user *argp)
@@ -358,6 +379,38 @@ static long hv_ioctl_enable_cap(struct hv_vcpu *vcpu, void __user *argp)
 	}
 }
 
+/*
+ * Map a range before the guest touches it. What was done is taken off the range, so that user space
+ * can go on after a signal.
+ */
+static long hv_ioctl_pre_fault(struct hv_vcpu *vcpu, struct kvm_pre_fault_memory __user *argp)
+{
+	u64 whole, end;
+	long r = 0;
+
+	HV_COPY_IN(struct kvm_pre_fault_memory, range);
+	if (range.flags || offset_in_page(range.gpa | range.size) ||
+	    range.gpa + range.size <= range.gpa)
+		return -EINVAL;
+	whole = range.size;
+	while (range.size && !r) {
+		r = hv_mmu_prefault(vcpu, range.gpa, &end);
+		if (r == -EAGAIN) {
+			hv_srcu_relock(vcpu);
+			r = 0;
+			continue;
+		}
+		if (r)
+			break;
+		end = min(end, range.gpa + range.size);
+		range.size -= end - range.gpa;
+		range.gpa = end;
+	}
+	if (copy_to_user(argp, &range, sizeof(range)))
+		return -EFAULT;
+	return range.size < whole ? 0 : r;
+}
+
 /* ---- the table ----------------------------------------------------------------------------- */
 
 static long hv_ioctl_state(struct hv_vcpu *vcpu, unsigned int cmd, void __user *argp)
@@ -367,6 +420,8 @@ static long hv_ioctl_state(struct hv_vcpu *vcpu, unsigned int cmd, void __user *
 	case KVM_SET_REGS:		return hv_ioctl_set_regs(vcpu, argp);
 	case KVM_GET_SREGS:		return hv_ioctl_get_sregs(vcpu, argp);
 	case KVM_SET_SREGS:		return hv_ioctl_set_sregs(vcpu, argp);
+	case KVM_GET_SREGS2:		return hv_ioctl_get_sregs2(vcpu, argp);
+	case KVM_SET_SREGS2:		return hv_ioctl_set_sregs2(vcpu, argp);
 	case KVM_GET_FPU:		return hv_ioctl_get_fpu(vcpu, argp);
 	case KVM_SET_FPU:		return hv_ioctl_set_fpu(vcpu, argp);
 	case KVM_GET_XSAVE:
@@ -407,10 +462,14 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_INTERRUPT:		return hv_ioctl_interrupt(vcpu, argp);
 	case KVM_NMI:			hv_queue_nmi(vcpu); return 0;
 	case KVM_SET_VAPIC_ADDR:	return hv_ioctl_vapic_addr(vcpu, argp);
+	case KVM_PRE_FAULT_MEMORY:	return hv_ioctl_pre_fault(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:		return hv_ioctl_clock_ctrl(vcpu);
 	case KVM_ENABLE_CAP:		return hv_ioctl_enable_cap(vcpu, argp);
 	case KVM_GET_TSC_KHZ:		return vcpu->pv.tsc_khz;
 	case KVM_SET_TSC_KHZ:		return hv_tsc_set_khz(vcpu, arg);
+	case KVM_HAS_DEVICE_ATTR:
+	case KVM_GET_DEVICE_ATTR:
+	case KVM_SET_DEVICE_ATTR:	return hv_ioctl_attr(vcpu, cmd, argp);
 	default:			return hv_ioctl_state(vcpu, cmd, argp);
 	}
 }

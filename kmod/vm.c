@@ -10,152 +10,11 @@
 
 #include "hv.h"
 #include "irq/irq.h"
+#include "irq/lapic_defs.h"
 #include "mmu/mmu.h"
 #include "x86/x86.h"
 
-/* ---- capabilities -------------------------------------------------------------------------- */
-
-int hv_check_extension(struct hv_vm *vm, long cap)
-{
-	switch (cap) {
-	case KVM_CAP_IRQCHIP:
-	case KVM_CAP_HLT:
-	case KVM_CAP_USER_MEMORY:
-	case KVM_CAP_SET_TSS_ADDR:
-	case KVM_CAP_EXT_CPUID:
-	case KVM_CAP_EXT_EMUL_CPUID:
-	case KVM_CAP_CLOCKSOURCE:
-	case KVM_CAP_PIT:
-	case KVM_CAP_NOP_IO_DELAY:
-	case KVM_CAP_MP_STATE:
-	case KVM_CAP_SYNC_MMU:
-	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
-	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
-	case KVM_CAP_USER_NMI:
-	case KVM_CAP_SET_GUEST_DEBUG:
-	case KVM_CAP_REINJECT_CONTROL:
-	case KVM_CAP_IRQ_INJECT_STATUS:
-	case KVM_CAP_IRQFD:
-	case KVM_CAP_IRQFD_RESAMPLE:
-	case KVM_CAP_IOEVENTFD:
-	case KVM_CAP_IOEVENTFD_NO_LENGTH:
-	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
-	case KVM_CAP_PIT2:
-	case KVM_CAP_PIT_STATE2:
-	case KVM_CAP_SET_BOOT_CPU_ID:
-	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
-	case KVM_CAP_INTERNAL_ERROR_DATA:
-	case KVM_CAP_VCPU_EVENTS:
-	case KVM_CAP_INTR_SHADOW:
-	case KVM_CAP_DEBUGREGS:
-	case KVM_CAP_X86_ROBUST_SINGLESTEP:
-	case KVM_CAP_XSAVE:
-	case KVM_CAP_GET_TSC_KHZ:
-	case KVM_CAP_KVMCLOCK_CTRL:
-	case KVM_CAP_TSC_DEADLINE_TIMER:
-	case KVM_CAP_SIGNAL_MSI:
-	case KVM_CAP_READONLY_MEM:
-	case KVM_CAP_ENABLE_CAP_VM:
-	case KVM_CAP_CHECK_EXTENSION_VM:
-	case KVM_CAP_IMMEDIATE_EXIT:
-	case KVM_CAP_GET_MSR_FEATURES:
-	case KVM_CAP_STEAL_TIME:
-	case KVM_CAP_BINARY_STATS_FD:
-	case KVM_CAP_PCI_SEGMENT:
-	case KVM_CAP_COALESCED_PIO:
-	case KVM_CAP_ENABLE_CAP:
-	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
-	case KVM_CAP_ASYNC_PF:
-	case KVM_CAP_ASYNC_PF_INT:
-	case KVM_CAP_HYPERV:
-	case KVM_CAP_HYPERV_VAPIC:
-	case KVM_CAP_HYPERV_SPIN:
-	case KVM_CAP_HYPERV_TIME:
-	case KVM_CAP_HYPERV_SYNIC:
-	case KVM_CAP_HYPERV_SYNIC2:
-	case KVM_CAP_HYPERV_VP_INDEX:
-	case KVM_CAP_HYPERV_EVENTFD:
-	case KVM_CAP_HYPERV_TLBFLUSH:
-	case KVM_CAP_HYPERV_SEND_IPI:
-	case KVM_CAP_HYPERV_CPUID:
-	case KVM_CAP_HYPERV_ENFORCE_CPUID:
-	case KVM_CAP_SYS_HYPERV_CPUID:
-		return 1;
-	case KVM_CAP_EXCEPTION_PAYLOAD:
-	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
-	case KVM_CAP_SPLIT_IRQCHIP:
-		return 1;
-	case KVM_CAP_COALESCED_MMIO:
-		return 2;	/* page of the vCPU mapping that holds the ring */
-	case KVM_CAP_ADJUST_CLOCK:
-		return KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
-	case KVM_CAP_IRQ_ROUTING:
-		return HV_MAX_GSI;
-	case KVM_CAP_MCE:
-		return HV_MCG_CAP_SUPPORTED & 0xff;
-	case KVM_CAP_NR_VCPUS:
-		return min_t(int, num_online_cpus(), HV_SOFT_MAX_VCPUS);
-	case KVM_CAP_MAX_VCPUS:
-		return HV_MAX_VCPUS;
-	case KVM_CAP_MAX_VCPU_ID:
-		return HV_MAX_VCPU_ID;
-	case KVM_CAP_NR_MEMSLOTS:
-		return HV_USER_SLOTS;
-	case KVM_CAP_EXIT_HYPERCALL:
-		return HV_HYPERCALL_EXITS;
-	case KVM_CAP_XCRS:
-		return !!hv_caps.xcr0;
-	case KVM_CAP_XSAVE2:
-		return hv_xsave2_size();
-	default:
-		return 0;
-	}
-}
-
-/* vm->lock held. Once, before there are vCPUs. */
-static int hv_vm_set_max_vcpu_id(struct hv_vm *vm, u64 max)
-{
-	if (vm->max_vcpu_id == max)
-		return 0;
-	if (!max || max < vm->bsp_id || max > HV_MAX_VCPU_ID || vm->created_vcpus ||
-	    vm->max_vcpu_id != HV_MAX_VCPU_ID)
-		return -EINVAL;
-	vm->max_vcpu_id = max;
-	return 0;
-}
-
-static int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
-{
-	int r = -EINVAL;
-
-	if (cap->flags)
-		return -EINVAL;
-	mutex_lock(&vm->lock);
-	switch (cap->cap) {
-	case KVM_CAP_EXCEPTION_PAYLOAD:
-		vm->exception_payload = cap->args[0];
-		r = 0;
-		break;
-	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
-		vm->triple_fault_event = cap->args[0];
-		r = 0;
-		break;
-	case KVM_CAP_EXIT_HYPERCALL:
-		if (cap->args[0] & ~HV_HYPERCALL_EXITS)
-			break;
-		WRITE_ONCE(vm->hypercall_exits, cap->args[0]);
-		r = 0;
-		break;
-	case KVM_CAP_SPLIT_IRQCHIP:
-		r = hv_irqchip_split(vm, cap->args[0]);
-		break;
-	case KVM_CAP_MAX_VCPU_ID:
-		r = hv_vm_set_max_vcpu_id(vm, cap->args[0]);
-		break;
-	}
-	mutex_unlock(&vm->lock);
-	return r;
-}
+#define HV_MIN_MMU_PAGES	64	/* what KVM takes at least */
 
 /* ---- small ioctls -------------------------------------------------------------------------- */
 
@@ -214,6 +73,15 @@ static int hv_vm_set_identity_map(struct hv_vm *vm, u64 addr)
 	}
 	mutex_unlock(&vm->lock);
 	return r;
+}
+
+/*
+ * A wish of the days of shadow paging. Second-level tables are as many as the guest's memory
+ * needs.
+ */
+static int hv_vm_set_nr_mmu_pages(struct hv_vm *vm, unsigned long nr)
+{
+	return nr < HV_MIN_MMU_PAGES ? -EINVAL : 0;
 }
 
 static int hv_vm_get_irqchip(struct hv_vm *vm, struct kvm_irqchip __user *arg)
@@ -327,9 +195,15 @@ static int hv_vm_set_clock(struct hv_vm *vm, const void __user *arg)
 	if (copy_from_user(&(name), argp, sizeof(name)))	\
 		return -EFAULT
 
-static long hv_vm_ioctl_slots(struct hv_vm *vm, void __user *argp)
+/* The second form of the argument begins with the first. */
+static long hv_vm_ioctl_slots(struct hv_vm *vm, void __user *argp, size_t size)
 {
-	HV_COPY_IN(struct kvm_userspace_memory_region, mem);
+	struct kvm_userspace_memory_region2 mem = {};
+
+	BUILD_BUG_ON(offsetofend(struct kvm_userspace_memory_region2, userspace_addr) !=
+		     sizeof(struct kvm_userspace_memory_region));
+	if (copy_from_user(&mem, argp, size))
+		return -EFAULT;
 	return hv_slot_set(vm, &mem);
 }
 
@@ -337,6 +211,12 @@ static long hv_vm_ioctl_dirty_log(struct hv_vm *vm, void __user *argp)
 {
 	HV_COPY_IN(struct kvm_dirty_log, log);
 	return hv_slot_get_dirty_log(vm, &log);
+}
+
+static long hv_vm_ioctl_clear_dirty(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_clear_dirty_log, log);
+	return hv_slot_clear_dirty_log(vm, &log);
 }
 
 static long hv_vm_ioctl_coalesced(struct hv_vm *vm, void __user *argp, bool add)
@@ -452,9 +332,15 @@ static long hv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KVM_CREATE_VCPU:
 		return arg >> 32 ? -EINVAL : hv_vcpu_create(vm, arg);
 	case KVM_SET_USER_MEMORY_REGION:
-		return hv_vm_ioctl_slots(vm, argp);
+		return hv_vm_ioctl_slots(vm, argp, sizeof(struct kvm_userspace_memory_region));
+	case KVM_SET_USER_MEMORY_REGION2:
+		return hv_vm_ioctl_slots(vm, argp, sizeof(struct kvm_userspace_memory_region2));
 	case KVM_GET_DIRTY_LOG:
 		return hv_vm_ioctl_dirty_log(vm, argp);
+	case KVM_CLEAR_DIRTY_LOG:
+		return hv_vm_ioctl_clear_dirty(vm, argp);
+	case KVM_RESET_DIRTY_RINGS:
+		return hv_dirty_rings_reset(vm);
 	case KVM_REGISTER_COALESCED_MMIO:
 		return hv_vm_ioctl_coalesced(vm, argp, true);
 	case KVM_UNREGISTER_COALESCED_MMIO:
@@ -475,6 +361,10 @@ static long hv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hv_vm_set_clock(vm, argp);
 	case KVM_GET_STATS_FD:
 		return hv_vm_stats_fd(vm);
+	case KVM_X86_SET_MSR_FILTER:
+		return hv_msr_filter_set(vm, argp);
+	case KVM_SET_NR_MMU_PAGES:
+		return hv_vm_set_nr_mmu_pages(vm, arg);
 	case KVM_GET_TSC_KHZ:
 		return READ_ONCE(vm->default_tsc_khz);
 	case KVM_SET_TSC_KHZ:
@@ -517,6 +407,7 @@ static void hv_vm_free(struct hv_vm *vm)
 	hv_hyperv_vm_free(vm);
 	hv_irq_vm_free(vm);
 	hv_slots_free(vm);
+	hv_msr_filter_free(vm);
 	cleanup_srcu_struct(&vm->irq_srcu);
 	cleanup_srcu_struct(&vm->srcu);
 	if (vm->ring)
@@ -558,6 +449,7 @@ static struct hv_vm *hv_vm_alloc(void)
 	INIT_LIST_HEAD(&vm->ioeventfds);
 	INIT_LIST_HEAD(&vm->coalesced_zones);
 	vm->max_vcpu_id = HV_MAX_VCPU_ID;
+	vm->apic_bus_ns = HV_APIC_BUS_NS;
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 

@@ -111,7 +111,9 @@ struct hv_irq_routing {
 };
 
 int hv_irq_default_routing(struct hv_vm *vm);
-void hv_msi_decode(u32 addr_lo, u32 data, struct hv_apic_irq *irq);
+/* False: address_hi has bits that mean nothing (KVM_CAP_X2APIC_API only). */
+bool hv_msi_decode(const struct hv_vm *vm, u32 addr_lo, u32 addr_hi, u32 data,
+		   struct hv_apic_irq *irq);
 /* The one MSI a GSI is routed to: fills @irq and returns true. irq_srcu or irq_lock held. */
 bool hv_irq_route_msi(const struct hv_irq_routing *routing, u32 gsi, struct hv_apic_irq *irq);
 

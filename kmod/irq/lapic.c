@@ -389,7 +389,7 @@ int hv_lapic_reg_write(struct hv_lapic *l, u32 reg, u32 value)
 /* The page is there but the APIC is not listening on it: reads float, writes are lost. */
 static int hv_lapic_hole(struct hv_vcpu *vcpu, u32 len, void *data)
 {
-	if (vcpu->vm->disabled_quirks & KVM_X86_QUIRK_LAPIC_MMIO_HOLE)
+	if (!hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_LAPIC_MMIO_HOLE))
 		return -EOPNOTSUPP;
 	if (data)
 		memset(data, 0xff, len);

@@ -97,4 +97,8 @@ enum hv_apic_shorthand { HV_APIC_NO_SHORTHAND, HV_APIC_SELF, HV_APIC_ALL, HV_API
 #define HV_APIC_BROADCAST	0xffU
 #define HV_APIC_X2_BROADCAST	0xffffffffU
 
+/* The timer's input clock unless user space says otherwise: ns per tick. */
+#define HV_APIC_BUS_NS		1
+#define HV_APIC_MAX_DIVISOR	128
+
 #endif

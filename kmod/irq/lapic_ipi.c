@@ -18,8 +18,9 @@ struct hv_apic_map {
 	struct rcu_head rcu;
 	u32 nr_vcpus;			/* it knows of; a vCPU created later makes it stale */
 	u8 format;			/* enum hv_apic_format */
-	struct hv_lapic *phys[HV_MAX_VCPU_ID];
-	u8 logical[16][16];		/* cluster, bit: APIC id, HV_APIC_BROADCAST: none */
+	u8 logical[16][8];		/* xAPIC cluster, bit: APIC id, HV_APIC_BROADCAST: none */
+	u32 nr_ids;			/* APIC ids are below this */
+	struct hv_lapic *phys[];
 };
 
 enum hv_apic_format { HV_APIC_NO_LOGICAL, HV_APIC_FLAT, HV_APIC_CLUSTER, HV_APIC_X2 };
@@ -132,8 +133,10 @@ static bool hv_lapic_match(const struct hv_lapic *l, const struct hv_lapic *sour
 		return false;
 	if (irq->shorthand)
 		return irq->shorthand == HV_APIC_ALL || l != source;
+	/* 0xff in a message's 8-bit destination: everybody, unless user space knows better. */
 	if (hv_irq_is_broadcast(irq))
-		return true;
+		return irq->dest != HV_APIC_BROADCAST || !READ_ONCE(l->x2apic) ||
+		       !l->vcpu->vm->x2apic_no_broadcast_quirk || hv_apic_id(l) == irq->dest;
 	return irq->logical ? hv_lapic_match_logical(l, irq->dest) : hv_apic_id(l) == irq->dest;
 }
 
@@ -172,12 +175,17 @@ static void hv_deliver_scan(struct hv_vm *vm, struct hv_delivery *d)
 	}
 }
 
+static void hv_delivery_add_id(struct hv_delivery *d, const struct hv_apic_map *map, u32 id)
+{
+	if (id < map->nr_ids && map->phys[id])
+		hv_delivery_add(d, map->phys[id]);
+}
+
 /* Through the map; false: the map cannot answer. */
 static bool hv_deliver_mapped(struct hv_vm *vm, struct hv_delivery *d)
 {
 	const struct hv_apic_map *map = rcu_dereference(vm->apic_map);
 	const struct hv_apic_irq *irq = d->irq;
-	const u8 *row;
 	unsigned long bits;
 	unsigned int bit, cluster = 0;
 
@@ -186,8 +194,7 @@ static bool hv_deliver_mapped(struct hv_vm *vm, struct hv_delivery *d)
 	if (irq->shorthand || hv_irq_is_broadcast(irq))
 		return false;
 	if (!irq->logical) {
-		if (irq->dest < HV_MAX_VCPU_ID && map->phys[irq->dest])
-			hv_delivery_add(d, map->phys[irq->dest]);
+		hv_delivery_add_id(d, map, irq->dest);
 		return true;
 	}
 	switch (map->format) {
@@ -199,18 +206,17 @@ static bool hv_deliver_mapped(struct hv_vm *vm, struct hv_delivery *d)
 		bits = irq->dest & 0xf;
 		break;
 	case HV_APIC_X2:
-		cluster = irq->dest >> 16;
+		/* The logical id is made from the APIC id: see hv_lapic_x2_ldr(). */
 		bits = irq->dest & 0xffff;
-		break;
+		for_each_set_bit(bit, &bits, 16)
+			hv_delivery_add_id(d, map, (irq->dest >> 16) * 16 + bit);
+		return true;
 	default:
 		return false;
 	}
-	if (cluster >= ARRAY_SIZE(map->logical))
-		return true;
-	row = map->logical[cluster];
-	for_each_set_bit(bit, &bits, 16) {
-		if (row[bit] != HV_APIC_BROADCAST)
-			hv_delivery_add(d, map->phys[row[bit]]);
+	for_each_set_bit(bit, &bits, 8) {
+		if (map->logical[cluster][bit] != HV_APIC_BROADCAST)
+			hv_delivery_add_id(d, map, map->logical[cluster][bit]);
 	}
 	return true;
 }
@@ -269,7 +275,7 @@ void hv_lapic_send_ipi(struct hv_lapic *l, u32 icr, u32 dest)
 /* ---- the map ------------------------------------------------------------------------------- */
 
 /* Enter one APIC's logical destination; false: the map cannot express the VM's state. */
-static bool hv_map_add_logical(struct hv_apic_map *map, struct hv_lapic *l, u8 id)
+static bool hv_map_add_logical(struct hv_apic_map *map, struct hv_lapic *l, u32 id)
 {
 	u32 ldr = hv_apic_read(l, HV_APIC_LDR), dfr = hv_apic_read(l, HV_APIC_DFR);
 	unsigned int cluster = 0, bit;
@@ -278,8 +284,7 @@ static bool hv_map_add_logical(struct hv_apic_map *map, struct hv_lapic *l, u8 i
 
 	if (l->x2apic) {
 		format = HV_APIC_X2;
-		cluster = ldr >> 16;
-		bits = ldr & 0xffff;
+		bits = 0;		/* no table is needed */
 	} else if (!(ldr >> 24)) {
 		return true;		/* not set up yet: no logical message reaches it */
 	} else if (dfr == HV_APIC_DFR_FLAT) {
@@ -293,9 +298,7 @@ static bool hv_map_add_logical(struct hv_apic_map *map, struct hv_lapic *l, u8 i
 	if (map->format != HV_APIC_NO_LOGICAL && map->format != format)
 		return false;
 	map->format = format;
-	if (cluster >= ARRAY_SIZE(map->logical))
-		return false;
-	for_each_set_bit(bit, &bits, 16) {
+	for_each_set_bit(bit, &bits, 8) {
 		if (map->logical[cluster][bit] != HV_APIC_BROADCAST)
 			return false;
 		map->logical[cluster][bit] = id;
@@ -319,7 +322,7 @@ static bool hv_map_fill(struct hv_apic_map *map, struct hv_vm *vm)
 		if (!l || !l->hw_enabled)
 			continue;
 		id = hv_apic_id(l);
-		if (id >= HV_MAX_VCPU_ID || map->phys[id])
+		if (id >= map->nr_ids || map->phys[id])
 			return false;
 		map->phys[id] = l;
 		if (!hv_map_add_logical(map, l, id))
@@ -328,12 +331,27 @@ static bool hv_map_fill(struct hv_apic_map *map, struct hv_vm *vm)
 	return true;
 }
 
+/* An xAPIC's id can be anything below 256, an x2APIC's is that of its vCPU. */
+static u32 hv_map_ids(struct hv_vm *vm)
+{
+	struct hv_vcpu *vcpu;
+	unsigned long i;
+	u32 nr = 256;
+
+	hv_for_each_vcpu(vm, vcpu, i)
+		nr = max(nr, vcpu->id + 1);
+	return nr;
+}
+
 void hv_apic_map_update(struct hv_vm *vm)
 {
 	struct hv_apic_map *map, *old;
+	u32 nr_ids = hv_map_ids(vm);
 
 	/* GFP_ATOMIC: guests change ids from the inner loop. Failure only costs speed. */
-	map = kzalloc(sizeof(*map), GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN);
+	map = kzalloc(struct_size(map, phys, nr_ids), GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN);
+	if (map)
+		map->nr_ids = nr_ids;
 	spin_lock(&vm->apic_map_lock);
 	if (map && !hv_map_fill(map, vm)) {
 		kfree(map);

@@ -127,7 +127,7 @@ static void hv_lapic_reset_regs(struct hv_lapic *l)
 	for (i = 0; i < ARRAY_SIZE(lvts); i++)
 		hv_apic_write(l, lvts[i], HV_APIC_LVT_MASKED);
 	/* Firmware that does not know the APIC gets its PIC interrupts through the BSP. */
-	if (l->vcpu->id == vm->bsp_id && !(vm->disabled_quirks & KVM_X86_QUIRK_LINT0_REENABLED))
+	if (l->vcpu->id == vm->bsp_id && hv_has_quirk(vm, KVM_X86_QUIRK_LINT0_REENABLED))
 		hv_apic_write(l, HV_APIC_LVT_LINT0, HV_APIC_EXTINT << 8);
 }
 
@@ -202,7 +202,10 @@ void hv_lapic_accept_event(struct hv_vcpu *vcpu)
 
 /* ---- saved state --------------------------------------------------------------------------- */
 
-/* The format of KVM_GET_LAPIC: the ID register always in its xAPIC form. */
+/*
+ * The format of KVM_GET_LAPIC: the ID register in its xAPIC form, unless KVM_CAP_X2APIC_API asks
+ * for that of the mode in force.
+ */
 int hv_lapic_get_state(struct hv_vcpu *vcpu, struct kvm_lapic_state *state)
 {
 	struct hv_lapic *l = vcpu->lapic;
@@ -211,8 +214,10 @@ int hv_lapic_get_state(struct hv_vcpu *vcpu, struct kvm_lapic_state *state)
 	if (!l)
 		return -EINVAL;
 	memcpy(state->regs, l->regs, sizeof(state->regs));
-	value = hv_apic_id(l) << 24;
-	memcpy(state->regs + HV_APIC_ID, &value, 4);
+	if (!vcpu->vm->x2apic_ids) {
+		value = hv_apic_id(l) << 24;
+		memcpy(state->regs + HV_APIC_ID, &value, 4);
+	}
 	hv_lapic_reg_read(l, HV_APIC_PPR, &value);
 	memcpy(state->regs + HV_APIC_PPR, &value, 4);
 	value = hv_lapic_timer_count(l);
@@ -236,10 +241,13 @@ static void hv_lapic_set_timer_state(struct hv_lapic *l)
 int hv_lapic_set_state(struct hv_vcpu *vcpu, const struct kvm_lapic_state *state)
 {
 	struct hv_lapic *l = vcpu->lapic;
-	u32 version;
+	u32 version, id;
 
 	if (!l)
 		return -EINVAL;
+	memcpy(&id, state->regs + HV_APIC_ID, 4);
+	if (l->x2apic && vcpu->vm->x2apic_ids && id != vcpu->id)
+		return -EINVAL;		/* an x2APIC's id cannot be changed */
 	hv_lapic_timer_stop(l);
 	version = hv_apic_read(l, HV_APIC_VERSION);
 	memcpy(l->regs, state->regs, sizeof(state->regs));

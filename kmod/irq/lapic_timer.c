@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The local APIC's timer on a hrtimer (SDM 11.5.4). Its input clock is 1 GHz, so one count is one
- * nanosecond times the divisor. Everything here runs on the vCPU's thread except the callback.
+ * The local APIC's timer on a hrtimer (SDM 11.5.4). Its input clock is 1 GHz unless user space
+ * sets another (KVM_CAP_X86_APIC_BUS_CYCLES_NS): one count is a tick of it times the divisor.
+ * Everything here runs on the vCPU's thread except the callback.
  */
 #include <linux/ktime.h>
 #include <linux/math64.h>
@@ -83,9 +84,15 @@ static void hv_lapic_deadline_arm(struct hv_lapic *l)
 
 /* ---- one-shot and periodic ----------------------------------------------------------------- */
 
+static u64 hv_lapic_count_ns(const struct hv_lapic *l)
+{
+	return (u64)l->timer.divisor * l->vcpu->vm->apic_bus_ns;
+}
+
+/* Longer than hrtimers can wait for is for ever. */
 static u64 hv_lapic_count_to_ns(const struct hv_lapic *l, u32 count)
 {
-	return (u64)count * l->timer.divisor;
+	return min_t(u64, (u64)count * hv_lapic_count_ns(l), HV_LAPIC_MAX_NS);
 }
 
 /* Count down from @first, then (periodic) from @count. */
@@ -111,7 +118,7 @@ u32 hv_lapic_timer_count(const struct hv_lapic *l)
 	if (t->mode == HV_APIC_TIMER_DEADLINE || !initial || target <= now)
 		return 0;
 	/* The shortest period may be longer than what the guest asked for. */
-	return min_t(u64, div_u64(target - now, t->divisor), initial);
+	return min_t(u64, div64_u64(target - now, hv_lapic_count_ns(l)), initial);
 }
 
 void hv_lapic_timer_set_divisor(struct hv_lapic *l, u32 tdcr)

@@ -14,8 +14,12 @@
 
 /* ---- messages ------------------------------------------------------------------------------ */
 
-void hv_msi_decode(u32 addr_lo, u32 data, struct hv_apic_irq *irq)
+bool hv_msi_decode(const struct hv_vm *vm, u32 addr_lo, u32 addr_hi, u32 data,
+		   struct hv_apic_irq *irq)
 {
+	/* With 32-bit ids the upper half holds bits 31:8 of the destination, and nothing else. */
+	if (vm->x2apic_ids && (addr_hi & 0xff))
+		return false;
 	*irq = (struct hv_apic_irq) {
 		.dest = addr_lo >> 12 & 0xff,
 		.vector = data & 0xff,
@@ -25,6 +29,9 @@ void hv_msi_decode(u32 addr_lo, u32 data, struct hv_apic_irq *irq)
 		.level = data & HV_MSI_DATA_LEVEL,
 		.assert = true,
 	};
+	if (vm->x2apic_ids)
+		irq->dest |= addr_hi;
+	return true;
 }
 
 int hv_irq_signal_msi(struct hv_vm *vm, const struct kvm_msi *msi)
@@ -34,7 +41,8 @@ int hv_irq_signal_msi(struct hv_vm *vm, const struct kvm_msi *msi)
 	if (!hv_irqchip_in_kernel(vm) || msi->flags)
 		return -EINVAL;
 	trace_hv_msi(msi->address_lo | (u64)msi->address_hi << 32, msi->data);
-	hv_msi_decode(msi->address_lo, msi->data, &irq);
+	if (!hv_msi_decode(vm, msi->address_lo, msi->address_hi, msi->data, &irq))
+		return -EINVAL;
 	return hv_apic_deliver(vm, NULL, &irq);
 }
 
@@ -233,7 +241,9 @@ static int hv_route_parse(struct hv_vm *vm, const struct kvm_irq_routing_entry *
 	case KVM_IRQ_ROUTING_MSI:
 		if (ue->flags & ~KVM_MSI_VALID_DEVID)
 			return -EINVAL;
-		hv_msi_decode(ue->u.msi.address_lo, ue->u.msi.data, &route->msi);
+		if (!hv_msi_decode(vm, ue->u.msi.address_lo, ue->u.msi.address_hi,
+				   ue->u.msi.data, &route->msi))
+			return -EINVAL;
 		return 0;
 	case KVM_IRQ_ROUTING_HV_SINT:
 		route->vp = ue->u.hv_sint.vcpu;

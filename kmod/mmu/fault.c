@@ -170,7 +170,7 @@ static int hv_map_level(const struct hv_memslot *slot, const struct hv_map *map,
 {
 	int level;
 
-	if (slot->dirty || !page || !PageCompound(page))
+	if (hv_slot_logs(slot) || !page || !PageCompound(page))
 		return 1;
 	level = min_t(int, hv_host_level(mm, map->hva), hv_tdp()->max_leaf_level);
 	while (level > 1 && !hv_slot_allows_level(slot, map, level))
@@ -194,8 +194,8 @@ static int hv_mmu_finish(struct hv_vcpu *vcpu, struct hv_memslot *slot, struct h
 	switch (hv_mmu_map(vcpu, map)) {
 	case HV_MAP_DONE:
 		/* After the entry is in: see dirty.c. */
-		if (slot->dirty && map->writable)
-			hv_slot_mark_dirty(slot, map->gfn);
+		if (hv_slot_logs(slot) && map->writable)
+			hv_slot_mark_dirty(vcpu->vm, slot, map->gfn);
 		break;
 	case HV_MAP_SPURIOUS:
 		/* Another vCPU was faster, or our TLB remembers less than the entry allows. */
@@ -234,7 +234,7 @@ int hv_mmu_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 	/* seq before the page; pairs with the mmu->lock of who changes it. */
 	smp_rmb();
 	/* A logging slot is writable only where it was written to. */
-	may_write = !(slot->flags & KVM_MEM_READONLY) && (write || !slot->dirty);
+	may_write = !(slot->flags & KVM_MEM_READONLY) && (write || !hv_slot_logs(slot));
 	ret = HV_LOOKUP_AGAIN;
 	if (may_sleep && hv_apf_possible(vcpu)) {
 		ret = hv_lookup_nowait(&map, &page);
@@ -264,4 +264,40 @@ int hv_mmu_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 	if (page)
 		hv_page_release(page, &map);
 	return ret;
+}
+
+/* Is the frame mapped, and where does its leaf end? */
+static bool hv_mmu_mapped(struct hv_vm *vm, hv_gfn_t gfn, hv_gfn_t *end)
+{
+	struct hv_leaf_iter it = { .vm = vm, .next = gfn, .end = gfn + 1 };
+	bool found;
+
+	spin_lock(&vm->mmu.lock);
+	found = hv_leaf_next(&it);
+	if (found)
+		*end = it.gfn + hv_tdp_pages(it.level);
+	spin_unlock(&vm->mmu.lock);
+	return found;
+}
+
+int hv_mmu_prefault(struct hv_vcpu *vcpu, u64 gpa, u64 *end)
+{
+	hv_gfn_t gfn = gpa >> PAGE_SHIFT, leaf_end;
+	int r;
+
+	while (!hv_mmu_mapped(vcpu->vm, gfn, &leaf_end)) {
+		if (signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		r = hv_mmu_fault(vcpu, gpa, 0, true);
+		if (r == HV_FAULT_MMIO)
+			return -ENOENT;
+		if (r < 0)
+			return r;
+		/* Let go of the slots for those who wait to change them. */
+		if (test_bit(HV_REQ_SLOTS, &vcpu->requests))
+			return -EAGAIN;
+	}
+	*end = leaf_end << PAGE_SHIFT;
+	return 0;
 }

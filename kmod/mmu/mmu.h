@@ -21,6 +21,11 @@ int hv_mmu_init(struct hv_vm *vm);	/* root table, mmu_notifier on current->mm */
 void hv_mmu_destroy(struct hv_vm *vm);	/* no vCPU runs any more */
 /* Called with vm->srcu held for reading. */
 int hv_mmu_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep);
+/*
+ * Map the page at @gpa as a read would; *end: where its leaf ends. 0, -ENOENT: no memory there,
+ * -EAGAIN: let go of vm->srcu first, -EINTR, or what the fault gave.
+ */
+int hv_mmu_prefault(struct hv_vcpu *vcpu, u64 gpa, u64 *end);
 void hv_mmu_vcpu_free(struct hv_vcpu *vcpu);	/* empties the page cache */
 
 /* vm->slots_lock held; both flush all vCPUs before they return. */

@@ -181,6 +181,13 @@ static int svm_exit_bp(struct hv_vcpu *vcpu, bool may_sleep)
 	return HV_NEXT_USER;
 }
 
+static int svm_exit_undefined(struct hv_vcpu *vcpu, bool may_sleep)
+{
+	if (!may_sleep)
+		vcpu->stats.exception_exits++;
+	return hv_exit_undefined(vcpu, 0xd9, may_sleep);	/* VMMCALL */
+}
+
 static int svm_exit_ac(struct hv_vcpu *vcpu, bool may_sleep)
 {
 	vcpu->stats.exception_exits++;
@@ -210,6 +217,7 @@ static svm_handler svm_handler_of(u64 code)
 						return svm_exit_dr;
 	case SVM_EXIT_EXCEPTION(1):		return svm_exit_db;
 	case SVM_EXIT_EXCEPTION(3):		return svm_exit_bp;
+	case SVM_EXIT_EXCEPTION(6):		return svm_exit_undefined;
 	case SVM_EXIT_EXCEPTION(17):		return svm_exit_ac;
 	case SVM_EXIT_EXCEPTION(18):		return svm_exit_mc;
 	case SVM_EXIT_NMI:
@@ -223,7 +231,7 @@ static svm_handler svm_handler_of(u64 code)
 	case SVM_EXIT_WBINVD:			return hv_exit_skip;
 	case SVM_EXIT_SHUTDOWN:			return svm_exit_shutdown;
 	case SVM_EXIT_MONITOR:
-	case SVM_EXIT_MWAIT:			return hv_exit_skip;
+	case SVM_EXIT_MWAIT:			return hv_exit_mwait;
 	case SVM_EXIT_XSETBV:			return hv_exit_xsetbv;
 	case SVM_EXIT_VMRUN:
 	case SVM_EXIT_VMLOAD:

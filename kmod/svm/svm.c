@@ -196,15 +196,17 @@ void svm_msr_intercept(struct svm_vcpu *svm, u32 msr, bool read, bool write)
 	}
 }
 
+/*
+ * #DB and #AC are taken so that a guest cannot keep the CPU delivering them for ever, #UD for the
+ * other vendor's hypercalls; #MC belongs to the host.
+ */
+#define SVM_EXCEPTIONS	(BIT(1) | BIT(6) | BIT(17) | BIT(18))
+
 static void svm_init_intercepts(struct svm_vmcb *vmcb)
 {
 	vmcb->intercept_cr = SVM_CR_WRITE(4);
 	vmcb->intercept_dr = SVM_DR_ALL;
-	/*
-	 * #DB and #AC are taken so that a guest cannot keep the CPU delivering them for ever;
-	 * #MC belongs to the host.
-	 */
-	vmcb->intercept_exceptions = BIT(1) | BIT(17) | BIT(18);
+	vmcb->intercept_exceptions = SVM_EXCEPTIONS;
 	vmcb->intercept1 = SVM_I1_INTR | SVM_I1_NMI | SVM_I1_SMI | SVM_I1_INIT | SVM_I1_RDPMC |
 			   SVM_I1_CPUID | SVM_I1_RSM | SVM_I1_INVD | SVM_I1_HLT | SVM_I1_INVLPGA |
 			   SVM_I1_IOIO | SVM_I1_MSR | SVM_I1_SHUTDOWN;
@@ -272,12 +274,38 @@ static void svm_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 	svm_update(vcpu);
 }
 
+/* Which MSRs go past us; with a filter of user space's, only those it allows. */
+static void svm_update_msrs(struct hv_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	unsigned int i;
+
+	if (!rcu_access_pointer(vcpu->vm->msr_filter) && !svm->msrs_filtered)
+		return;
+	svm->msrs_filtered = true;
+	for (i = 0; i < ARRAY_SIZE(svm_direct_msrs); i++) {
+		u32 index = svm_direct_msrs[i];
+
+		svm_msr_intercept(svm, index, !hv_msr_allowed(vcpu->vm, index, KVM_MSR_FILTER_READ),
+				  !hv_msr_allowed(vcpu->vm, index, KVM_MSR_FILTER_WRITE));
+	}
+}
+
+/* KVM_CAP_X86_DISABLE_EXITS; PAUSE is not intercepted at all. */
+static void svm_update_exits(const struct hv_vm *vm, struct svm_vmcb *vmcb)
+{
+	if (vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
+		vmcb->intercept1 &= ~SVM_I1_HLT;
+	if (vm->disabled_exits & KVM_X86_DISABLE_EXITS_MWAIT)
+		vmcb->intercept2 &= ~(SVM_I2_MONITOR | SVM_I2_MWAIT);
+}
+
 /* Intercepts and fields that depend on CPUID, guest debug and the TSC offset. */
 void svm_update(struct hv_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_vmcb *vmcb = svm->vmcb;
-	u32 exceptions = BIT(1) | BIT(17) | BIT(18);
+	u32 exceptions = SVM_EXCEPTIONS;
 	const struct hv_cpuid *cpuid = vcpu->cpuid;
 	const struct kvm_cpuid_entry2 *e;
 
@@ -287,6 +315,8 @@ void svm_update(struct hv_vcpu *vcpu)
 	vmcb->intercept_exceptions = exceptions;
 	if (!vcpu->dr_loaded)
 		vmcb->intercept_dr = SVM_DR_ALL;
+	svm_update_msrs(vcpu);
+	svm_update_exits(vcpu->vm, vmcb);
 
 	e = hv_cpuid_find(cpuid, 7, 0);
 	if (e && (e->ebx & BIT(10)))

@@ -27,6 +27,7 @@ struct svm_vcpu {
 	struct svm_world world;
 	u64 asid_generation;		/* 0: needs a new ASID */
 	void *msrpm;			/* MSR permission map, 8 KiB */
+	bool msrs_filtered;		/* user space has set a filter before */
 	bool nmi_masked;		/* an NMI was injected, its IRET not seen */
 	bool nmi_iret;			/* IRET intercepted, executing it now */
 	bool nmi_step;			/* TF is ours, to step over that IRET */

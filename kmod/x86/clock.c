@@ -347,6 +347,22 @@ static u64 hv_tsc_sync(struct hv_vcpu *vcpu, u64 value, bool user)
 	return offset;
 }
 
+void hv_tsc_set_user_offset(struct hv_vcpu *vcpu, u64 offset)
+{
+	struct hv_vm *vm = vcpu->vm;
+	unsigned long flags;
+
+	spin_lock_irqsave(&vm->clock_lock, flags);
+	/* As if this value had been written now: what is written next is compared with it. */
+	vm->user_set_tsc = true;
+	vm->cur_tsc_offset = offset;
+	vm->last_tsc_khz = vcpu->pv.tsc_khz;
+	vm->last_tsc_write = rdtsc_ordered() + offset;
+	vm->last_tsc_ns = ktime_get_boottime_ns();
+	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	hv_tsc_set_offset(vcpu, offset);
+}
+
 void hv_tsc_write(struct hv_vcpu *vcpu, u64 value, bool host)
 {
 	u64 offset;

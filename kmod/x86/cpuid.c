@@ -18,6 +18,7 @@
 #include "../trace.h"
 #include "cpuid_policy.h"
 #include "hyperv_defs.h"
+#include "msr_defs.h"
 #include "x86.h"
 #include "xstate_defs.h"
 
@@ -264,18 +265,23 @@ static void hv_cpuid_derive_features(struct hv_cpuid *cpuid)
  * KVM's features are in the leaf after the one with its signature, wherever that is: another
  * interface, as Hyper-V's, may have taken the first place.
  */
-static u32 hv_cpuid_pv_features(const struct hv_cpuid *cpuid)
+static void hv_cpuid_find_pv(struct hv_cpuid *cpuid)
 {
 	const struct kvm_cpuid_entry2 *e;
 	u32 base;
 
 	for (base = HV_CPUID_PV_BASE; base < HV_CPUID_PV_LIMIT; base += HV_CPUID_PV_STEP) {
 		e = hv_cpuid_find(cpuid, base, 0);
-		if (e && e->ebx == HV_CPUID_PV_EBX && e->ecx == HV_CPUID_PV_ECX &&
-		    e->edx == HV_CPUID_PV_EDX)
-			return hv_leaf(cpuid, base + 1, 0, HV_CPUID_EAX);
+		if (!e || e->ebx != HV_CPUID_PV_EBX || e->ecx != HV_CPUID_PV_ECX ||
+		    e->edx != HV_CPUID_PV_EDX)
+			continue;
+		e = hv_cpuid_find(cpuid, base + 1, 0);
+		if (e) {
+			cpuid->kvm_features = e->eax;
+			cpuid->leaf_pv = e - cpuid->entry + 1;
+		}
+		return;
 	}
-	return 0;
 }
 
 /* Everything hot paths and register checks ask about. */
@@ -288,7 +294,7 @@ static void hv_cpuid_derive(struct hv_cpuid *cpuid)
 	hv_cpuid_derive_features(cpuid);
 	cpuid->vendor_amd = hv_is_amd(hv_cpuid_find(cpuid, 0, 0));
 	cpuid->maxphyaddr = hv_leaf(cpuid, 0x80000008, 0, HV_CPUID_EAX) & 0xff ?: 36;
-	cpuid->kvm_features = hv_cpuid_pv_features(cpuid);
+	hv_cpuid_find_pv(cpuid);
 	cpuid->has_kvmclock = cpuid->kvm_features & (HV_PV_CLOCKSOURCE | HV_PV_CLOCKSOURCE2);
 	cpuid->has_steal = cpuid->kvm_features & HV_PV_STEAL_TIME;
 	cpuid->has_hyperv = hv_leaf(cpuid, TLFS_CPUID_INTERFACE, 0, HV_CPUID_EAX) == TLFS_INTERFACE;
@@ -338,6 +344,13 @@ static void hv_cpuid_refresh_table(struct hv_vcpu *vcpu, struct hv_cpuid *cpuid)
 		if (hv_caps.xcr0)
 			hv_bit(&e->ecx, 27, cr4 & X86_CR4_OSXSAVE);
 		hv_bit(&e->edx, 9, vcpu->msrs.apic_base & MSR_IA32_APICBASE_ENABLE);
+		if (!hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+			hv_bit(&e->ecx, 3, vcpu->msrs.misc_enable & HV_MISC_ENABLE_MWAIT);
+	}
+	/* Nobody can be kicked out of a HLT that does not exit. */
+	if (cpuid->leaf_pv && (vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)) {
+		cpuid->entry[cpuid->leaf_pv - 1].eax &= ~HV_PV_UNHALT;
+		cpuid->kvm_features &= ~HV_PV_UNHALT;
 	}
 	if (cpuid->leaf_7 && hv_caps.pku)
 		hv_bit(&cpuid->entry[cpuid->leaf_7 - 1].ecx, 4, cr4 & X86_CR4_PKE);
@@ -349,6 +362,13 @@ static void hv_cpuid_refresh_table(struct hv_vcpu *vcpu, struct hv_cpuid *cpuid)
 		if (e->eax & (BIT(1) | BIT(3)))
 			e->ebx = hv_cpuid_xsave_size(&hv_host, vcpu->fpu.xcr0, true);
 	}
+}
+
+bool hv_cpuid_has_mwait(const struct hv_vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *e = hv_cpuid_find(vcpu->cpuid, 1, 0);
+
+	return e && (e->ecx & BIT(3));
 }
 
 void hv_cpuid_refresh(struct hv_vcpu *vcpu)

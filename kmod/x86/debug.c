@@ -188,13 +188,10 @@ void hv_debug_exit(struct hv_vcpu *vcpu, u32 exception, u64 dr6)
 
 int hv_debug_set_guest_debug(struct hv_vcpu *vcpu, const struct kvm_guest_debug *dbg)
 {
-	static const u32 known = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
-				 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |
-				 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP;
 	u32 inject = dbg->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP);
 	unsigned int i;
 
-	if (dbg->control & ~known)
+	if (dbg->control & ~HV_GUESTDBG_VALID)
 		return -EINVAL;
 	if (inject) {
 		if (vcpu->events.exception.pending)
@@ -202,6 +199,7 @@ int hv_debug_set_guest_debug(struct hv_vcpu *vcpu, const struct kvm_guest_debug 
 		hv_queue_exception(vcpu, inject & KVM_GUESTDBG_INJECT_DB ? 1 : 3);
 	}
 	hv_request_take(vcpu, HV_REQ_DEBUG);
+	hv_request(vcpu, HV_REQ_EVENT);		/* interrupts that were kept out may come in */
 	vcpu->guest_debug = dbg->control & KVM_GUESTDBG_ENABLE ? dbg->control & ~inject : 0;
 	for (i = 0; i < 4; i++)
 		vcpu->debug_db[i] = dbg->arch.debugreg[i];

@@ -342,7 +342,7 @@ static int hv_hyperv_vcpu_get(struct hv_vcpu *vcpu, u32 index, u64 *value)
 		*value = (u64)vcpu->pv.tsc_khz * 1000;
 		return 0;
 	case TLFS_MSR_APIC_FREQUENCY:
-		*value = NSEC_PER_SEC;	/* the timer counts nanoseconds */
+		*value = div_u64(NSEC_PER_SEC, vcpu->vm->apic_bus_ns);
 		return 0;
 	case TLFS_MSR_EOI:
 	case TLFS_MSR_ICR:

@@ -129,7 +129,7 @@ static int hv_msr_get_rest(struct hv_vcpu *vcpu, u32 index, u64 *value, bool hos
 		return r;
 	c = hv_msr_constant(index);
 	if (!c)
-		return 1;
+		return HV_MSR_UNKNOWN;
 	*value = c->value;
 	return 0;
 }
@@ -148,7 +148,9 @@ static int hv_msr_set_rest(struct hv_vcpu *vcpu, u32 index, u64 value, bool host
 	if (r != -ENOENT)
 		return r;
 	c = hv_msr_constant(index);
-	return !c || !c->writable;
+	if (!c)
+		return HV_MSR_UNKNOWN;
+	return !c->writable;
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -213,12 +215,12 @@ int hv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 		return 0;
 	case HV_MSR_PLATFORM_INFO:
 		*value = m->platform_info;
-		return 0;
+		return !host && vcpu->vm->no_platform_info;
 	case HV_MSR_ARCH_CAPABILITIES:
 		*value = m->arch_capabilities;
 		return !host && !hv_has_arch_capabilities(vcpu);
 	case HV_MSR_MISC_FEATURES_ENABLES:
-		*value = 0;
+		*value = m->misc_features;
 		return 0;
 	case HV_MSR_XSS:
 		*value = 0;
@@ -290,7 +292,16 @@ static int hv_msr_set_misc_enable(struct hv_vcpu *vcpu, u64 value, bool host)
 			return 1;
 		value = (value & ~HV_MISC_ENABLE_EMON) | (old & HV_MISC_ENABLE_EMON);
 	}
+	if (((old ^ value) & HV_MISC_ENABLE_MWAIT) &&
+	    !hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)) {
+		/* The bit exists on CPUs with SSE3 (SDM vol. 4, table 2-2). */
+		const struct kvm_cpuid_entry2 *e = hv_cpuid_find(vcpu->cpuid, 1, 0);
+
+		if (!e || !(e->ecx & BIT(0)))
+			return 1;
+	}
 	vcpu->msrs.misc_enable = value;
+	hv_cpuid_refresh(vcpu);
 	return 0;
 }
 
@@ -310,6 +321,15 @@ static int hv_msr_set_pred_cmd(struct hv_vcpu *vcpu, u64 value, bool host)
 		return 1;
 	if (value && boot_cpu_has(X86_FEATURE_IBPB))
 		wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+	return 0;
+}
+
+/* What says that CPUID faulting is there cannot go away under a guest that uses it. */
+static int hv_msr_set_platform_info(struct hv_vcpu *vcpu, u64 value, bool host)
+{
+	if (!host || (!(value & HV_PLATFORM_INFO_CPUID_FAULT) && vcpu->msrs.misc_features))
+		return 1;
+	vcpu->msrs.platform_info = value;
 	return 0;
 }
 
@@ -392,14 +412,18 @@ int hv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_s
 		m->smi_count = value;
 		return 0;
 	case HV_MSR_PLATFORM_INFO:
-		return !host || value;	/* CPUID faulting is not offered */
+		return hv_msr_set_platform_info(vcpu, value, host);
 	case HV_MSR_ARCH_CAPABILITIES:
 		if (!host)
 			return 1;
 		m->arch_capabilities = value;
 		return 0;
 	case HV_MSR_MISC_FEATURES_ENABLES:
-		return value != 0;	/* CPUID faulting is not offered */
+		if ((value & ~HV_MISC_FEATURES_CPUID_FAULT) ||
+		    (value && !(m->platform_info & HV_PLATFORM_INFO_CPUID_FAULT)))
+			return 1;
+		m->misc_features = value;
+		return 0;
 	case HV_MSR_XSS:
 		return (!host && !hv_has_xss(vcpu)) || value;
 	case MSR_K7_HWCR:
@@ -523,6 +547,8 @@ void hv_msr_reset(struct hv_vcpu *vcpu, bool init)
 		m->ucode_rev = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL ? 0x100000000ULL :
 									      0x01000065;
 		m->arch_capabilities = hv_arch_capabilities;
+		m->platform_info = HV_PLATFORM_INFO_CPUID_FAULT;
+		m->misc_features = 0;
 		m->tsc_aux = 0;
 		m->ia32_tsc_adjust = 0;
 		m->mtrr_def_type = 0;

@@ -94,11 +94,12 @@ static int hv_hc_map_gpa_range(struct hv_vcpu *vcpu, u64 gpa, u64 npages, u64 at
 		return HV_NEXT_NONE;
 	}
 	run->exit_reason = KVM_EXIT_HYPERCALL;
+	memset(&run->hypercall, 0, sizeof(run->hypercall));
 	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
 	run->hypercall.args[0] = gpa;
 	run->hypercall.args[1] = npages;
 	run->hypercall.args[2] = attrs;
-	hv_hypercall_flags(run, hv_64bit_mode(vcpu));
+	hv_hypercall_set_flags(run, hv_64bit_mode(vcpu) ? KVM_EXIT_HYPERCALL_LONG_MODE : 0);
 	return HV_NEXT_USER;
 }
 
@@ -182,7 +183,7 @@ int hv_pv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 	/* User space saves and restores all that is listed, whatever the guest may use. */
 	*value = 0;
 	if (!hv_pv_has(vcpu, feature))
-		return !host;
+		return host ? 0 : HV_MSR_UNKNOWN;
 	switch (index) {
 	case HV_MSR_PV_WALL_CLOCK_OLD:
 	case HV_MSR_PV_WALL_CLOCK:
@@ -230,7 +231,7 @@ int hv_pv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool ma
 	if (!feature)
 		return -ENOENT;
 	if (!hv_pv_has(vcpu, feature))
-		return !host || value;
+		return host && !value ? 0 : HV_MSR_UNKNOWN;
 	switch (index) {
 	case HV_MSR_PV_WALL_CLOCK_OLD:
 	case HV_MSR_PV_WALL_CLOCK:

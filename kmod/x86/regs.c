@@ -141,35 +141,59 @@ int hv_set_efer(struct hv_vcpu *vcpu, u64 efer, bool host)
 
 /* ---- KVM_GET_SREGS, KVM_SET_SREGS ---------------------------------------------------------- */
 
+/* What both forms of the structure have, by the same names. */
+#define HV_SREGS_GET(vcpu, s) do {							\
+	const struct hv_regs *r = &(vcpu)->regs;					\
+											\
+	(s)->cs = r->seg[HV_CS];							\
+	(s)->ds = r->seg[HV_DS];							\
+	(s)->es = r->seg[HV_ES];							\
+	(s)->fs = r->seg[HV_FS];							\
+	(s)->gs = r->seg[HV_GS];							\
+	(s)->ss = r->seg[HV_SS];							\
+	(s)->tr = r->seg[HV_TR];							\
+	(s)->ldt = r->seg[HV_LDTR];							\
+	(s)->gdt = r->gdt;								\
+	(s)->idt = r->idt;								\
+	(s)->cr0 = r->cr0;								\
+	(s)->cr2 = r->cr2;								\
+	(s)->cr3 = r->cr3;								\
+	(s)->cr4 = r->cr4;								\
+	(s)->cr8 = (vcpu)->lapic ? hv_lapic_get_cr8(vcpu) : (vcpu)->user_cr8;		\
+	(s)->efer = r->efer;								\
+	(s)->apic_base = (vcpu)->msrs.apic_base;					\
+} while (0)
+
 void hv_sregs_get(struct hv_vcpu *vcpu, struct kvm_sregs *s)
 {
-	const struct hv_regs *r = &vcpu->regs;
-
 	hv_regs_need(vcpu, HV_REGS_CR | HV_REGS_SEG);
 	memset(s, 0, sizeof(*s));
-	s->cs = r->seg[HV_CS];
-	s->ds = r->seg[HV_DS];
-	s->es = r->seg[HV_ES];
-	s->fs = r->seg[HV_FS];
-	s->gs = r->seg[HV_GS];
-	s->ss = r->seg[HV_SS];
-	s->tr = r->seg[HV_TR];
-	s->ldt = r->seg[HV_LDTR];
-	s->gdt = r->gdt;
-	s->idt = r->idt;
-	s->cr0 = r->cr0;
-	s->cr2 = r->cr2;
-	s->cr3 = r->cr3;
-	s->cr4 = r->cr4;
-	s->cr8 = vcpu->lapic ? hv_lapic_get_cr8(vcpu) : vcpu->user_cr8;
-	s->efer = r->efer;
-	s->apic_base = vcpu->msrs.apic_base;
+	HV_SREGS_GET(vcpu, s);
 	if (vcpu->events.interrupt.injected && !vcpu->events.interrupt.soft)
 		__set_bit(vcpu->events.interrupt.vector, (unsigned long *)s->interrupt_bitmap);
 }
 
+static bool hv_pae_paging(u64 cr0, u64 cr4, u64 efer)
+{
+	return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & HV_EFER_LMA);
+}
+
+/*
+ * With second-level paging the CPU reads the PDPTEs from the guest's memory when it needs them (APM
+ * volume 2, 15.25.5) or when CR3 is set; there they are.
+ */
+void hv_sregs2_get(struct hv_vcpu *vcpu, struct kvm_sregs2 *s)
+{
+	hv_regs_need(vcpu, HV_REGS_CR | HV_REGS_SEG);
+	memset(s, 0, sizeof(*s));
+	HV_SREGS_GET(vcpu, s);
+	if (hv_pae_paging(s->cr0, s->cr4, s->efer) &&
+	    !hv_guest_read(vcpu->vm, s->cr3 & 0xffffffe0, s->pdptrs, sizeof(s->pdptrs)))
+		s->flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+}
+
 /* A state that no sequence of instructions reaches. */
-static bool hv_sregs_valid(struct hv_vcpu *vcpu, const struct kvm_sregs *s)
+static bool hv_sregs_valid(struct hv_vcpu *vcpu, const struct kvm_sregs2 *s)
 {
 	bool lma = s->efer & HV_EFER_LMA;
 
@@ -188,10 +212,9 @@ static bool hv_sregs_valid(struct hv_vcpu *vcpu, const struct kvm_sregs *s)
 	return true;
 }
 
-int hv_sregs_set(struct hv_vcpu *vcpu, const struct kvm_sregs *s)
+static int hv_sregs_apply(struct hv_vcpu *vcpu, const struct kvm_sregs2 *s)
 {
 	struct hv_regs *r = &vcpu->regs;
-	int vector;
 
 	if (!hv_sregs_valid(vcpu, s))
 		return -EINVAL;
@@ -222,19 +245,42 @@ int hv_sregs_set(struct hv_vcpu *vcpu, const struct kvm_sregs *s)
 	else
 		vcpu->user_cr8 = s->cr8 & 0xf;
 	hv_request(vcpu, HV_REQ_TLB_FLUSH);
-
-	vector = find_first_bit((const unsigned long *)s->interrupt_bitmap, KVM_NR_INTERRUPTS);
-	if (vector < KVM_NR_INTERRUPTS) {
-		vcpu->events.interrupt.injected = true;
-		vcpu->events.interrupt.soft = false;
-		vcpu->events.interrupt.vector = vector;
-	}
 	hv_request(vcpu, HV_REQ_EVENT);
 	/* Older user space starts the boot CPU by its registers alone. */
 	if (vcpu->id == vcpu->vm->bsp_id && r->rip == 0xfff0 && s->cs.selector == 0xf000 &&
 	    !(s->cr0 & X86_CR0_PE))
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	return 0;
+}
+
+int hv_sregs_set(struct hv_vcpu *vcpu, const struct kvm_sregs *s)
+{
+	struct kvm_sregs2 s2 = {};
+	int vector, r;
+
+	/* The two begin alike, up to where the second has its flags. */
+	BUILD_BUG_ON(offsetof(struct kvm_sregs, interrupt_bitmap) !=
+		     offsetof(struct kvm_sregs2, flags));
+	memcpy(&s2, s, offsetof(struct kvm_sregs2, flags));
+	r = hv_sregs_apply(vcpu, &s2);
+	if (r)
+		return r;
+	vector = find_first_bit((const unsigned long *)s->interrupt_bitmap, KVM_NR_INTERRUPTS);
+	if (vector < KVM_NR_INTERRUPTS) {
+		vcpu->events.interrupt.injected = true;
+		vcpu->events.interrupt.soft = false;
+		vcpu->events.interrupt.vector = vector;
+	}
+	return 0;
+}
+
+int hv_sregs2_set(struct hv_vcpu *vcpu, const struct kvm_sregs2 *s)
+{
+	if (s->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID)
+		return -EINVAL;
+	if (s->flags && !hv_pae_paging(s->cr0, s->cr4, s->efer))
+		return -EINVAL;
+	return hv_sregs_apply(vcpu, s);
 }
 
 /* ---- KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS ---------------------------------------------- */

@@ -42,7 +42,7 @@ struct hv_cpuid {
 	u64 xcr0;			/* components leaf 0xd offers */
 	/* Position + 1 of a leaf's first entry, 0: none. Leaves outside are searched for. */
 	u16 basic[HV_CPUID_DIRECT], extended[HV_CPUID_DIRECT];
-	u16 leaf_1, leaf_7, leaf_d0, leaf_d1;	/* those with dynamic bits, likewise + 1 */
+	u16 leaf_1, leaf_7, leaf_d0, leaf_d1, leaf_pv;	/* those with dynamic bits, likewise + 1 */
 	struct kvm_cpuid_entry2 entry[];
 };
 
@@ -64,6 +64,7 @@ void hv_cpuid_query(struct hv_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx
 void hv_cpuid_free(struct hv_vcpu *vcpu);
 /* CR4, XCR0, APIC_BASE or MISC_ENABLE changed: the bits of the table that follow them. */
 void hv_cpuid_refresh(struct hv_vcpu *vcpu);
+bool hv_cpuid_has_mwait(const struct hv_vcpu *vcpu);
 
 /* ---- msr.c --------------------------------------------------------------------------------- */
 
@@ -71,6 +72,8 @@ void hv_cpuid_refresh(struct hv_vcpu *vcpu);
  * One MSR access: 0, 1 (#GP for the guest, "not set" for the ioctl), HV_NEXT_SLEEP is encoded as
  * -EAGAIN when @may_sleep is false and the access must sleep. @host: from the ioctl.
  */
+#define HV_MSR_UNKNOWN	2	/* like 1: hv has no such MSR */
+#define HV_MSR_FILTERED	3	/* like 1: user space does not let the guest have it */
 int hv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host);
 int hv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep);
 /* KVM_GET_MSR_INDEX_LIST, KVM_GET_MSR_FEATURE_INDEX_LIST, feature MSRs of the system descriptor. */
@@ -148,6 +151,16 @@ bool hv_clock_line_get(struct hv_vm *vm, struct hv_clock_line *line);
 /* The vCPU runs on another host CPU now (load path, preemption off). */
 void hv_clock_vcpu_load(struct hv_vcpu *vcpu, int cpu);
 
+/* The offset itself (KVM_VCPU_TSC_OFFSET): vCPUs that are given the same one are in step. */
+void hv_tsc_set_user_offset(struct hv_vcpu *vcpu, u64 offset);
+
+/* ---- attr.c: device attributes ------------------------------------------------------------- */
+
+long hv_dev_has_attr(const struct kvm_device_attr *attr);	/* system descriptor: 0, -ENXIO */
+long hv_dev_get_attr(const struct kvm_device_attr *attr);
+/* @cmd: KVM_HAS_, KVM_GET_ or KVM_SET_DEVICE_ATTR. */
+long hv_vcpu_attr(struct hv_vcpu *vcpu, unsigned int cmd, const struct kvm_device_attr *attr);
+
 /* ---- pv.c ---------------------------------------------------------------------------------- */
 
 /* May the guest use this feature (HV_PV_* of cpuid_policy.h)? */
@@ -165,7 +178,6 @@ void hv_pv_reset(struct hv_vcpu *vcpu, bool init);
  * HV_NEXT_SLEEP.
  */
 int hv_hypercall(struct hv_vcpu *vcpu, u64 *result, bool may_sleep);
-#define HV_HYPERCALL_EXITS	BIT_ULL(KVM_HC_MAP_GPA_RANGE)	/* KVM_CAP_EXIT_HYPERCALL */
 
 /* ---- pv_steal.c ---------------------------------------------------------------------------- */
 
@@ -242,6 +254,10 @@ void hv_debug_leave(struct hv_vcpu *vcpu);
 /* MOV DR emulation: 0, or an exception was queued (1). */
 int hv_debug_get_dr(struct hv_vcpu *vcpu, unsigned int dr, u64 *value);
 int hv_debug_set_dr(struct hv_vcpu *vcpu, unsigned int dr, u64 value);
+#define HV_GUESTDBG_VALID (KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |			\
+			   KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP |			\
+			   KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |			\
+			   KVM_GUESTDBG_BLOCKIRQ)
 int hv_debug_set_guest_debug(struct hv_vcpu *vcpu, const struct kvm_guest_debug *dbg);
 #define HV_DR6_BS	BIT_ULL(14)	/* a single step, SDM vol. 3, 17.2.3 */
 /* KVM_RUN begins: set TF for user space's single step. True: take it away afterwards. */
@@ -255,6 +271,25 @@ void hv_debug_changed(struct hv_vcpu *vcpu);
 /* DR7 in force: the guest's or, under KVM_GUESTDBG_USE_HW_BP, user space's. */
 u64 hv_debug_dr7(const struct hv_vcpu *vcpu);
 
+/* ---- sync.c: kvm_run's copy of the registers ----------------------------------------------- */
+
+int hv_sync_check(const struct kvm_run *run);		/* -EINVAL: asks for what there is not */
+int hv_sync_load(struct hv_vcpu *vcpu);			/* -EINVAL: values that cannot be */
+void hv_sync_store(struct hv_vcpu *vcpu);
+
+/* ---- msr_filter.c -------------------------------------------------------------------------- */
+
+/* Which MSRs the guest's accesses reach; vm->srcu held. @access: KVM_MSR_FILTER_READ or _WRITE. */
+bool hv_msr_allowed(const struct hv_vm *vm, u32 index, u32 access);
+int hv_msr_filter_set(struct hv_vm *vm, const struct kvm_msr_filter __user *arg);
+void hv_msr_filter_free(struct hv_vm *vm);
+/* Accesses of the guest's, filter included: 0, 1, HV_MSR_UNKNOWN, HV_MSR_FILTERED, -EAGAIN. */
+int hv_msr_guest_get(struct hv_vcpu *vcpu, u32 index, u64 *value);
+int hv_msr_guest_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool may_sleep);
+/* An access failed with @why: does user space want to see it? Then kvm_run is filled in. */
+bool hv_msr_to_user(struct hv_vcpu *vcpu, bool write, u32 index, u64 value, int why, u64 next_rip);
+int hv_msr_complete(struct hv_vcpu *vcpu);		/* KVM_RUN after that exit */
+
 /* ---- regs.c: the state ioctls; vCPU loaded, mutex held ------------------------------------- */
 
 void hv_regs_get(struct hv_vcpu *vcpu, struct kvm_regs *regs);
@@ -262,6 +297,9 @@ void hv_regs_set(struct hv_vcpu *vcpu, const struct kvm_regs *regs);
 void hv_sregs_get(struct hv_vcpu *vcpu, struct kvm_sregs *sregs);
 /* -EINVAL: a state that cannot be */
 int hv_sregs_set(struct hv_vcpu *vcpu, const struct kvm_sregs *sregs);
+/* With the PDPTEs of PAE paging, and without pending interrupts. */
+void hv_sregs2_get(struct hv_vcpu *vcpu, struct kvm_sregs2 *sregs);
+int hv_sregs2_set(struct hv_vcpu *vcpu, const struct kvm_sregs2 *sregs);
 void hv_events_get(struct hv_vcpu *vcpu, struct kvm_vcpu_events *events);
 int hv_events_set(struct hv_vcpu *vcpu, const struct kvm_vcpu_events *events);
 void hv_debugregs_get(struct hv_vcpu *vcpu, struct kvm_debugregs *dbg);

@@ -290,3 +290,42 @@ build_guest() {
 	chmod 444 "$dir/base.qcow2"
 	rm -rf "$dir/root" "$dir/disk.raw"
 }
+
+# KVM's own selftests, from the kernel's source package: DIR/bin has the programs. The device and
+# the directory of module parameters are at places of our own, which the runner fills: $where/device
+# and $where/module.
+build_kvm_selftests() {
+	local dir=$1 version=$2 where=/run/kvm-selftests src
+	mkdir "$dir/apt" "$dir/bin"
+	kernel_source "$version" >"$dir/apt/sources.list"
+	private_apt "$dir/apt" update
+	(cd "$dir/apt" && private_apt . download "linux-source-$version")
+	dpkg-deb -f "$dir"/apt/linux-source-*.deb Version >"$dir/version"
+	# Only what the tests and the user-space headers are made from.
+	dpkg-deb --fsys-tarfile "$dir"/apt/linux-source-*.deb |
+		tar -xO "./usr/src/linux-source-$version.tar.xz" | xz -dc |
+		tar -C "$dir" -xf - --anchored --wildcards \
+			--exclude='linux-source-*/'{drivers,fs,net,sound,Documentation,samples,rust,mm,kernel,security,'arch/[!x]*'}
+	src=$dir/linux-source-$version
+	make -s -C "$src" ARCH=x86_64 CC=gcc-12 HOSTCC=gcc-12 headers
+	grep -rlE '"/(dev/kvm"|sys/module/)' "$src/tools/testing/selftests/kvm" --include='*.[ch]' |
+		xargs sed -i "s,\"/dev/kvm\",\"$where/device\",; s,\"/sys/module/,\"$where/module/,"
+	if grep -rE '"/(dev/kvm|sys/module)' "$src/tools/testing/selftests/kvm" --include='*.[ch]'; then
+		echo "these names of KVM's were not replaced"
+		return 1
+	fi
+	kvm_selftests_make "$version" "$src"
+	find "$src/tools/testing/selftests/kvm" -maxdepth 2 -type f -perm -100 -size +64k \
+		-exec strip -s {} + -exec cp -t "$dir/bin" {} +
+	rm -rf "$src" "$dir/apt"
+	[ "$(find "$dir/bin" -type f | wc -l)" -ge 60 ]
+}
+
+# 6.1's dirty_log_test and steal_time do not compile as they are shipped.
+kvm_selftests_make() {
+	local version=$1 src=$2 extra=''
+	[ "$version" = 6.1 ] &&
+		extra="-DTEST_ASSERT_EQ=ASSERT_EQ -include $src/usr/include/linux/stddef.h"
+	make -C "$src/tools/testing/selftests/kvm" -j2 ARCH=x86_64 CC=gcc-12 \
+		LDFLAGS="-static -pthread -no-pie" EXTRA_CFLAGS="$extra"
+}

@@ -270,6 +270,11 @@ int hv_gva_to_gpa(struct hv_vcpu *vcpu, u64 gva, u32 access, u64 *gpa)
 	return gva >> 40 != 0;
 }
 
+int hv_guest_read(struct hv_vm *vm, u64 gpa, void *data, unsigned int len)
+{
+	return -EFAULT;		/* there is no memory in this world */
+}
+
 /* ---- the world ----------------------------------------------------------------------------- */
 
 static struct kvm_cpuid_entry2 supported[HV_MAX_CPUID_ENTRIES];

@@ -134,6 +134,7 @@ void world_start(unsigned int vcpus)
 	unsigned int i;
 
 	memset(&world, 0, sizeof(world));
+	world.apic_bus_ns = HV_APIC_BUS_NS;
 	memset(world_vcpu, 0, sizeof(world_vcpu));
 	kshim_now = NSEC_PER_SEC;
 	world_kicks = 0;

@@ -49,10 +49,10 @@ static void test_unknown(void)
 
 	start();
 	for (i = 0; i < ARRAY_SIZE(none); i++) {
-		CHECK_EQ(get(none[i], &v, GUEST), 1);
-		CHECK_EQ(set(none[i], 0, GUEST), 1);
-		CHECK_EQ(get(none[i], &v, USER), 1);
-		CHECK_EQ(set(none[i], 0, USER), 1);
+		CHECK_EQ(get(none[i], &v, GUEST), HV_MSR_UNKNOWN);
+		CHECK_EQ(set(none[i], 0, GUEST), HV_MSR_UNKNOWN);
+		CHECK_EQ(get(none[i], &v, USER), HV_MSR_UNKNOWN);
+		CHECK_EQ(set(none[i], 0, USER), HV_MSR_UNKNOWN);
 	}
 	cm_stop();
 }
@@ -133,7 +133,7 @@ static void test_mtrr(void)
 	CHECK_EQ(set(0x201, 0x10000000800, GUEST), 1);
 	CHECK_EQ(set(0x201, 0x801, GUEST), 1);
 	keeps(0x20f, 0x800, GUEST);
-	CHECK_EQ(get(0x210, &v, GUEST), 1);
+	CHECK_EQ(get(0x210, &v, GUEST), HV_MSR_UNKNOWN);
 	keeps(0x250, 0x0606060606060606, GUEST);
 	keeps(0x26f, 0x0005040100000000, GUEST);
 	CHECK_EQ(set(0x258, 0x02, GUEST), 1);
@@ -152,7 +152,7 @@ static void test_mce(void)
 	CHECK_EQ(hv_mce_setup(&cm_vcpu, 1 << 24 | 1 << 8 | 10), 0);
 	CHECK_EQ(get(MSR_IA32_MCG_CAP, &v, GUEST), 0);
 	CHECK_EQ(v, 1 << 24 | 1 << 8 | 10);
-	CHECK_EQ(set(MSR_IA32_MCG_CAP, 0, GUEST), 1);
+	CHECK_EQ(set(MSR_IA32_MCG_CAP, 0, GUEST), HV_MSR_UNKNOWN);
 	CHECK_EQ(get(0x400, &v, GUEST), 0);
 	CHECK_EQ(v, ~0ULL);
 	keeps(0x400, 0, GUEST);
@@ -168,7 +168,7 @@ static void test_mce(void)
 	CHECK_EQ(get(0x428, &v, GUEST), 1);
 	CHECK_EQ(set(0x428, 0, GUEST), 1);
 	CHECK_EQ(get(0x47f, &v, USER), 1);
-	CHECK_EQ(get(0x480, &v, USER), 1);
+	CHECK_EQ(get(0x480, &v, USER), HV_MSR_UNKNOWN);
 	keeps(MSR_IA32_MCG_STATUS, 5, GUEST);
 	keeps(MSR_IA32_MCG_CTL, ~0ULL, GUEST);
 	CHECK_EQ(set(MSR_IA32_MCG_CTL, 1, GUEST), 1);
@@ -200,7 +200,7 @@ static void test_speculation(void)
 	CHECK_EQ(set(MSR_IA32_PRED_CMD, 1, GUEST), 0);
 	CHECK_EQ(kshim_wrmsr_index, MSR_IA32_PRED_CMD);
 	CHECK_EQ(set(MSR_IA32_PRED_CMD, 2, GUEST), 1);
-	CHECK_EQ(get(MSR_IA32_PRED_CMD, &v, GUEST), 1);
+	CHECK_EQ(get(MSR_IA32_PRED_CMD, &v, GUEST), HV_MSR_UNKNOWN);
 	hv_caps.spec_ctrl = false;
 	CHECK_EQ(set(MSR_IA32_SPEC_CTRL, 1, USER), 1);
 	CHECK_EQ(get(HV_MSR_ARCH_CAPABILITIES, &v, GUEST), 0);

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Capabilities: what KVM_CHECK_EXTENSION answers and KVM_ENABLE_CAP turns on. */
+#include <linux/cpumask.h>
+#include <linux/kvm_para.h>
+#include <asm/cpufeature.h>
+
+#include "hv.h"
+#include "irq/irq.h"
+#include "irq/lapic_defs.h"
+#include "x86/x86.h"
+
+/*
+ * Behaviour that user space can turn off. Two of them hv never has: it neither clears CR0.CD and
+ * CR0.NW behind the guest's back, nor throws all translations away when a slot goes.
+ */
+#define HV_QUIRKS (KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED |		\
+		   KVM_X86_QUIRK_LAPIC_MMIO_HOLE | KVM_X86_QUIRK_OUT_7E_INC_RIP |		\
+		   KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | KVM_X86_QUIRK_FIX_HYPERCALL_INSN |	\
+		   KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | KVM_X86_QUIRK_SLOT_ZAP_ALL)
+
+#define HV_X2APIC_API_FLAGS (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+
+#define HV_MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN |	\
+			     KVM_MSR_EXIT_REASON_FILTER)
+#define HV_HYPERCALL_EXITS BIT_ULL(KVM_HC_MAP_GPA_RANGE)
+
+/*
+ * PAUSE never exits. A guest that waits in MWAIT must not stop the CPU's timer for good, nor sleep
+ * through the store it waits for.
+ */
+static u32 hv_disable_exits_supported(void)
+{
+	u32 bits = KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_HLT;
+
+	if (boot_cpu_has(X86_FEATURE_MWAIT) && boot_cpu_has(X86_FEATURE_ARAT) &&
+	    !boot_cpu_has_bug(X86_BUG_MONITOR))
+		bits |= KVM_X86_DISABLE_EXITS_MWAIT;
+	return bits;
+}
+
+int hv_check_extension(struct hv_vm *vm, long cap)
+{
+	switch (cap) {
+	case KVM_CAP_IRQCHIP:
+	case KVM_CAP_HLT:
+	case KVM_CAP_USER_MEMORY:
+	case KVM_CAP_SET_TSS_ADDR:
+	case KVM_CAP_EXT_CPUID:
+	case KVM_CAP_EXT_EMUL_CPUID:
+	case KVM_CAP_CLOCKSOURCE:
+	case KVM_CAP_PIT:
+	case KVM_CAP_NOP_IO_DELAY:
+	case KVM_CAP_MP_STATE:
+	case KVM_CAP_SYNC_MMU:
+	case KVM_CAP_DESTROY_MEMORY_REGION_WORKS:
+	case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
+	case KVM_CAP_USER_NMI:
+	case KVM_CAP_SET_GUEST_DEBUG:
+	case KVM_CAP_REINJECT_CONTROL:
+	case KVM_CAP_IRQ_INJECT_STATUS:
+	case KVM_CAP_IRQFD:
+	case KVM_CAP_IRQFD_RESAMPLE:
+	case KVM_CAP_IOEVENTFD:
+	case KVM_CAP_IOEVENTFD_NO_LENGTH:
+	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+	case KVM_CAP_PIT2:
+	case KVM_CAP_PIT_STATE2:
+	case KVM_CAP_SET_BOOT_CPU_ID:
+	case KVM_CAP_SET_IDENTITY_MAP_ADDR:
+	case KVM_CAP_INTERNAL_ERROR_DATA:
+	case KVM_CAP_VCPU_EVENTS:
+	case KVM_CAP_DEBUGREGS:
+	case KVM_CAP_X86_ROBUST_SINGLESTEP:
+	case KVM_CAP_XSAVE:
+	case KVM_CAP_GET_TSC_KHZ:
+	case KVM_CAP_KVMCLOCK_CTRL:
+	case KVM_CAP_TSC_DEADLINE_TIMER:
+	case KVM_CAP_SIGNAL_MSI:
+	case KVM_CAP_READONLY_MEM:
+	case KVM_CAP_ENABLE_CAP_VM:
+	case KVM_CAP_CHECK_EXTENSION_VM:
+	case KVM_CAP_IMMEDIATE_EXIT:
+	case KVM_CAP_GET_MSR_FEATURES:
+	case KVM_CAP_STEAL_TIME:
+	case KVM_CAP_BINARY_STATS_FD:
+	case KVM_CAP_PCI_SEGMENT:
+	case KVM_CAP_COALESCED_PIO:
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+	case KVM_CAP_SPLIT_IRQCHIP:
+	case KVM_CAP_USER_MEMORY2:
+	case KVM_CAP_MMU_SHADOW_CACHE_CONTROL:
+	case KVM_CAP_DISABLE_QUIRKS:
+	case KVM_CAP_X86_USER_SPACE_MSR:
+	case KVM_CAP_X86_MSR_FILTER:
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+	case KVM_CAP_MSR_PLATFORM_INFO:
+	case KVM_CAP_VCPU_ATTRIBUTES:
+	case KVM_CAP_SYS_ATTRIBUTES:
+	case KVM_CAP_SREGS2:
+	case KVM_CAP_PRE_FAULT_MEMORY:
+	case KVM_CAP_ENABLE_CAP:
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
+	case KVM_CAP_ASYNC_PF:
+	case KVM_CAP_ASYNC_PF_INT:
+	case KVM_CAP_HYPERV:
+	case KVM_CAP_HYPERV_VAPIC:
+	case KVM_CAP_HYPERV_SPIN:
+	case KVM_CAP_HYPERV_TIME:
+	case KVM_CAP_HYPERV_SYNIC:
+	case KVM_CAP_HYPERV_SYNIC2:
+	case KVM_CAP_HYPERV_VP_INDEX:
+	case KVM_CAP_HYPERV_EVENTFD:
+	case KVM_CAP_HYPERV_TLBFLUSH:
+	case KVM_CAP_HYPERV_SEND_IPI:
+	case KVM_CAP_HYPERV_CPUID:
+	case KVM_CAP_HYPERV_ENFORCE_CPUID:
+	case KVM_CAP_SYS_HYPERV_CPUID:
+		return 1;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return hv_dirty_ring_max_bytes();
+	case KVM_CAP_SYNC_REGS:
+		return KVM_SYNC_X86_VALID_FIELDS;
+	case KVM_CAP_EXIT_HYPERCALL:
+		return HV_HYPERCALL_EXITS;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return hv_disable_exits_supported();
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		return HV_APIC_BUS_NS;
+	case KVM_CAP_SET_GUEST_DEBUG2:
+		return HV_GUESTDBG_VALID;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		return HV_QUIRKS;
+	case KVM_CAP_X2APIC_API:
+		return HV_X2APIC_API_FLAGS;
+	case KVM_CAP_COALESCED_MMIO:
+		return 2;	/* page of the vCPU mapping that holds the ring */
+	case KVM_CAP_ADJUST_CLOCK:
+		return KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
+	case KVM_CAP_IRQ_ROUTING:
+		return HV_MAX_GSI;
+	case KVM_CAP_MCE:
+		return HV_MCG_CAP_SUPPORTED & 0xff;
+	case KVM_CAP_NR_VCPUS:
+		return min_t(int, num_online_cpus(), HV_SOFT_MAX_VCPUS);
+	case KVM_CAP_MAX_VCPUS:
+		return HV_MAX_VCPUS;
+	case KVM_CAP_MAX_VCPU_ID:
+		return HV_MAX_VCPU_ID;
+	case KVM_CAP_NR_MEMSLOTS:
+		return HV_USER_SLOTS;
+	case KVM_CAP_XCRS:
+		return !!hv_caps.xcr0;
+	case KVM_CAP_XSAVE2:
+		return hv_xsave2_size();
+	default:
+		return 0;
+	}
+}
+
+/* vm->lock held. Once, before there are vCPUs. */
+static int hv_vm_set_max_vcpu_id(struct hv_vm *vm, u64 max)
+{
+	if (vm->max_vcpu_id == max)
+		return 0;
+	if (!max || max < vm->bsp_id || max > HV_MAX_VCPU_ID || vm->created_vcpus ||
+	    vm->max_vcpu_id != HV_MAX_VCPU_ID)
+		return -EINVAL;
+	vm->max_vcpu_id = max;
+	return 0;
+}
+
+/* Only ever turned on, as in KVM. */
+static int hv_vm_set_x2apic_api(struct hv_vm *vm, u64 flags)
+{
+	if (flags & ~HV_X2APIC_API_FLAGS)
+		return -EINVAL;
+	if (flags & KVM_X2APIC_API_USE_32BIT_IDS)
+		vm->x2apic_ids = true;
+	if (flags & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+		vm->x2apic_no_broadcast_quirk = true;
+	return 0;
+}
+
+/* Of vCPUs made from now on. What this host cannot do is accepted and has no effect, as in KVM. */
+static int hv_vm_disable_exits(struct hv_vm *vm, u64 bits)
+{
+	if (bits & ~(u64)(KVM_X86_DISABLE_EXITS_MWAIT | KVM_X86_DISABLE_EXITS_HLT |
+			  KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_CSTATE))
+		return -EINVAL;
+	vm->disabled_exits |= bits & hv_disable_exits_supported();
+	return 0;
+}
+
+/* Before there are timers. The longest time they can be set to must fit 64 bits of ns. */
+static int hv_vm_set_apic_bus(struct hv_vm *vm, u64 ns)
+{
+	if (!ns || ns > U64_MAX / ((u64)U32_MAX * HV_APIC_MAX_DIVISOR))
+		return -EINVAL;
+	if (!hv_irqchip_in_kernel(vm))
+		return -ENXIO;
+	if (vm->created_vcpus)
+		return -EINVAL;
+	vm->apic_bus_ns = ns;
+	return 0;
+}
+
+static int hv_vm_set_bits(u64 *to, u64 bits, u64 valid)
+{
+	if (bits & ~valid)
+		return -EINVAL;
+	WRITE_ONCE(*to, bits);
+	return 0;
+}
+
+static int hv_vm_set_emulation_exit(struct hv_vm *vm, u64 on)
+{
+	if (on > 1)
+		return -EINVAL;
+	WRITE_ONCE(vm->exit_on_emulation_failure, on);
+	return 0;
+}
+
+/* KVM_CAP_DISABLE_QUIRKS takes any bits, its successor only those that mean something. */
+static int hv_vm_disable_quirks(struct hv_vm *vm, u64 quirks, bool checked)
+{
+	if (checked && (quirks & ~HV_QUIRKS))
+		return -EINVAL;
+	WRITE_ONCE(vm->disabled_quirks, vm->disabled_quirks | (quirks & HV_QUIRKS));
+	return 0;
+}
+
+int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
+{
+	int r = -EINVAL;
+
+	if (cap->flags)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	switch (cap->cap) {
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+		vm->exception_payload = cap->args[0];
+		r = 0;
+		break;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		vm->triple_fault_event = cap->args[0];
+		r = 0;
+		break;
+	case KVM_CAP_SPLIT_IRQCHIP:
+		r = hv_irqchip_split(vm, cap->args[0]);
+		break;
+	case KVM_CAP_DISABLE_QUIRKS:
+		r = hv_vm_disable_quirks(vm, cap->args[0], false);
+		break;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		r = hv_vm_disable_quirks(vm, cap->args[0], true);
+		break;
+	case KVM_CAP_X2APIC_API:
+		r = hv_vm_set_x2apic_api(vm, cap->args[0]);
+		break;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		r = hv_dirty_set_manual(vm, cap->args[0]);
+		break;
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		r = hv_dirty_ring_enable(vm, cap->args[0]);
+		break;
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		r = hv_vm_set_bits(&vm->user_msr_reasons, cap->args[0], HV_MSR_EXIT_REASONS);
+		break;
+	case KVM_CAP_EXIT_HYPERCALL:
+		r = hv_vm_set_bits(&vm->hypercall_exits, cap->args[0], HV_HYPERCALL_EXITS);
+		break;
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		r = hv_vm_set_emulation_exit(vm, cap->args[0]);
+		break;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		r = hv_vm_disable_exits(vm, cap->args[0]);
+		break;
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		vm->no_platform_info = !cap->args[0];
+		r = 0;
+		break;
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		r = hv_vm_set_apic_bus(vm, cap->args[0]);
+		break;
+	case KVM_CAP_MAX_VCPU_ID:
+		r = hv_vm_set_max_vcpu_id(vm, cap->args[0]);
+		break;
+	}
+	mutex_unlock(&vm->lock);
+	return r;
+}
