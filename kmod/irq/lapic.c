@@ -502,8 +502,11 @@ int hv_lapic_hyperv_set(struct hv_vcpu *vcpu, enum hv_lapic_hyperv_reg reg, u64 
 	if (reg != HV_LAPIC_HYPERV_ICR) {
 		if (value >> 32)
 			return 1;
-		return hv_lapic_reg_write(l, reg == HV_LAPIC_HYPERV_EOI ? HV_APIC_EOI : HV_APIC_TPR,
-					  value);
+		if (reg == HV_LAPIC_HYPERV_TPR)
+			return hv_lapic_reg_write(l, HV_APIC_TPR, value);
+		/* Any value, in either mode. */
+		hv_lapic_eoi(l);
+		return 0;
 	}
 	if (l->x2apic)
 		return hv_lapic_x2_icr(l, value);
