@@ -276,7 +276,7 @@ int hv_apf_set_enable(struct hv_vcpu *vcpu, u64 value)
 
 int hv_apf_set_vector(struct hv_vcpu *vcpu, u64 value)
 {
-	if (value & ~HV_PV_APF_VECTOR || !vcpu->lapic)
+	if ((value & ~HV_PV_APF_VECTOR) || (value && !vcpu->lapic))
 		return 1;
 	vcpu->apf.msr_int = value;
 	return 0;

@@ -236,15 +236,13 @@ bool hv_clock_line_get(struct hv_vm *vm, struct hv_clock_line *line)
 {
 	struct hv_vcpu *vcpu = xa_load(&vm->vcpus, 0);
 	struct hv_scale scale = hv_scale_of(tsc_khz);
-	unsigned long flags;
+	u64 tsc;
 
 	if (!vcpu || !hv_clock_stable(vm))
 		return false;
-	spin_lock_irqsave(&vm->clock_lock, flags);
-	hv_pair_read(vm, rdtsc_ordered());
-	line->tsc = vm->clock_base_tsc + READ_ONCE(vcpu->pv.tsc_offset);
-	line->ns = vm->clock_base_ns;
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	/* Now, and not the VM's pair: that may be older than the vCPU, whose TSC began at 0. */
+	line->ns = hv_clock_read(vm, &tsc);
+	line->tsc = tsc + READ_ONCE(vcpu->pv.tsc_offset);
 	line->mul = scale.mul;
 	line->shift = scale.shift;
 	return true;

@@ -192,7 +192,7 @@ static void test_enforce(void)
 
 #define EOI_FLAG	0x20100		/* in the page of vCPU 0 */
 
-/* Clears the bit, and counts if it was set; else writes EOI. */
+/* Clears the bit, and counts if it was set; else writes EOI and counts that. */
 NAKED static void eoi_handler(void)
 {
 	__asm__ volatile("btrl $0, " STR(EOI_FLAG) "\n\t"
@@ -200,6 +200,7 @@ NAKED static void eoi_handler(void)
 			 "lock incl 0x34180\n\t"		/* IG_COUNTS + 4 * VECTOR */
 			 "iretq\n"
 			 "1: push %rax\n\t"
+			 "lock incl 0x34184\n\t"
 			 "mov $0xfee000b0, %eax\n\t"
 			 "movl $0, (%rax)\n\t"
 			 "pop %rax\n\t"
@@ -220,12 +221,13 @@ UT_GUEST static void guest_pv_eoi(void *args)
 			v[1]++;			/* still in service */
 	}
 	v[0] = ig_count(VECTOR);
+	v[4] = ig_count(VECTOR + 1);
 	/* A lower one waits: the first must be ended by a write, so that the second comes. */
 	ig_apic_write(0x300, 0x40000 | (VECTOR + 0x20));
 	ig_apic_write(0x300, 0x40000 | VECTOR);
 	__asm__ volatile("sti; nop; nop; nop; cli" ::: "memory");
 	v[2] = ig_count(VECTOR + 0x20);
-	v[3] = ig_count(VECTOR);
+	v[3] = ig_count(VECTOR) + ig_count(VECTOR + 1);
 	ig_wrmsr(MSR_KVM_PV_EOI_EN, 0);
 	ut_done(1);
 }
@@ -241,8 +243,12 @@ static void test_pv_eoi(void)
 	set_gate(&vm, VECTOR, eoi_handler);
 	ig_start(&vm.vcpu[0], guest_pv_eoi);
 	CHECK_EQ(ig_finish(&vm.vcpu[0]), 1);
-	/* Each interrupt found the bit set, cleared it, and was seen to have ended. */
-	CHECK_EQ(shared(&vm)->value[0], 100);
+	/*
+	 * Interrupts find the bit set, clear it, and are seen to have ended. Where a host interrupt
+	 * comes between, KVM takes the bit back.
+	 */
+	CHECK(shared(&vm)->value[0] > 50);
+	CHECK_EQ(shared(&vm)->value[0] + shared(&vm)->value[4], 100);
 	CHECK_EQ(shared(&vm)->value[1], 0);
 	CHECK_EQ(shared(&vm)->value[2], 1);
 	CHECK_EQ(shared(&vm)->value[3], 101);
