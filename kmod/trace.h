@@ -250,22 +250,23 @@ TRACE_EVENT(hv_stimer,
 		  __entry->direct ? " direct" : "", __entry->result)
 );
 
-/* The guest is told that a page is missing, or has come. */
-DECLARE_EVENT_CLASS(hv_apf,
-	TP_PROTO(u32 vcpu, u32 token),
-	TP_ARGS(vcpu, token),
+/* The guest is told that a page is missing, or that it has come. */
+TRACE_EVENT(hv_async_pf,
+	TP_PROTO(u32 vcpu, u32 token, bool ready),
+	TP_ARGS(vcpu, token, ready),
 	TP_STRUCT__entry(
 		__field(u32, vcpu)
 		__field(u32, token)
+		__field(bool, ready)
 	),
 	TP_fast_assign(
 		__entry->vcpu = vcpu;
 		__entry->token = token;
+		__entry->ready = ready;
 	),
-	TP_printk("vcpu %u token 0x%x", __entry->vcpu, __entry->token)
+	TP_printk("vcpu %u token 0x%x %s", __entry->vcpu, __entry->token,
+		  __entry->ready ? "ready" : "missing")
 );
-DEFINE_EVENT(hv_apf, hv_apf_not_present, TP_PROTO(u32 vcpu, u32 token), TP_ARGS(vcpu, token));
-DEFINE_EVENT(hv_apf, hv_apf_ready, TP_PROTO(u32 vcpu, u32 token), TP_ARGS(vcpu, token));
 
 /* A write of the ICR. */
 TRACE_EVENT(hv_apic_ipi,

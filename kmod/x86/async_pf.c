@@ -97,7 +97,7 @@ static void hv_apf_tell(struct hv_vcpu *vcpu, u32 token)
 		.assert = true,
 	};
 
-	trace_hv_apf_ready(vcpu->id, token);
+	trace_hv_async_pf(vcpu->id, token, true);
 	if (hv_guest_write(vcpu->vm, hv_apf_gpa(vcpu) + offsetof(struct hv_pv_apf, token), &token,
 			   sizeof(token)))
 		return;
@@ -188,7 +188,7 @@ static bool hv_apf_announce(struct hv_vcpu *vcpu, u32 token)
 	if (!hv_apf_welcome(vcpu) ||
 	    hv_guest_write(vcpu->vm, hv_apf_gpa(vcpu), &flags, sizeof(flags)))
 		return false;
-	trace_hv_apf_not_present(vcpu->id, token);
+	trace_hv_async_pf(vcpu->id, token, false);
 	hv_queue_page_fault(vcpu, token, 0);
 	return true;
 }

@@ -46,7 +46,8 @@ u32 hv_cpuid_xsave_size(const struct hv_cpuid_host *host, u64 xcr0, bool compact
 #define HV_PV_FEATURES	(HV_PV_CLOCKSOURCE | HV_PV_NOP_IO_DELAY | HV_PV_CLOCKSOURCE2 | \
 			 HV_PV_ASYNC_PF | HV_PV_ASYNC_PF_INT | \
 			 HV_PV_STEAL_TIME | HV_PV_EOI | HV_PV_UNHALT | HV_PV_TLB_FLUSH | \
-			 HV_PV_SEND_IPI | HV_PV_POLL_CONTROL | HV_PV_SCHED_YIELD | HV_PV_CLOCKSOURCE_STABLE)
+			 HV_PV_SEND_IPI | HV_PV_POLL_CONTROL | HV_PV_SCHED_YIELD | \
+			 HV_PV_CLOCKSOURCE_STABLE)
 
 #define HV_CPUID_PV_BASE	0x40000000
 #define HV_CPUID_PV_LIMIT	0x40010000	/* guests look for it from the base up to here... */

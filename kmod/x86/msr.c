@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The guest's model-specific registers. One switch each for reading and writing; what has no switch
- * label is tried as a paravirtual (KVM's or Hyper-V's), a memory-type or a machine-check register, then as one that only ever reads as a
- * constant; the rest is #GP.
+ * label is tried as a paravirtual one (KVM's, then Hyper-V's), as a memory-type or machine-check
+ * register, then as one that only ever reads as a constant; the rest is #GP.
  *
  * Values and errors follow KVM's, since guests and user space are made for those.
  */

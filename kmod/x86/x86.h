@@ -161,7 +161,7 @@ long hv_dev_get_attr(const struct kvm_device_attr *attr);
 /* @cmd: KVM_HAS_, KVM_GET_ or KVM_SET_DEVICE_ATTR. */
 long hv_vcpu_attr(struct hv_vcpu *vcpu, unsigned int cmd, const struct kvm_device_attr *attr);
 
-/* ---- pv.c ---------------------------------------------------------------------------------- */
+/* ---- pv.c, pv_msr.c ------------------------------------------------------------------------ */
 
 /* May the guest use this feature (HV_PV_* of cpuid_policy.h)? */
 static inline bool hv_pv_has(const struct hv_vcpu *vcpu, u32 feature)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Hyper-V's interface to guests: identification, MSRs, hypercalls, time, SynIC, synthetic timers. */
+/* Hyper-V's interface to guests: CPUID, MSRs, hypercalls, time, SynIC, synthetic timers. */
 #include "irq_guest.h"
 
 #include <poll.h>
@@ -195,7 +195,9 @@ UT_GUEST static void guest_read(void *args)
 /* Without its CPUID the guest has nothing of it; user space can prepare its state all the same. */
 static void test_off(void)
 {
-	static const uint32_t msrs[] = { MSR_GUEST_OS_ID, MSR_VP_INDEX, MSR_REF_COUNT, MSR_SCONTROL };
+	static const uint32_t msrs[] = {
+		MSR_GUEST_OS_ID, MSR_VP_INDEX, MSR_REF_COUNT, MSR_SCONTROL,
+	};
 	struct ut_vm vm;
 	unsigned int i;
 
@@ -462,7 +464,8 @@ extern const uint8_t __start_ut_guest[];
 
 static void set_gate(struct ut_vm *vm, unsigned int vector, void (*handler)(void))
 {
-	uint64_t addr = UT_CODE + (uint64_t)((const uint8_t *)(uintptr_t)handler - __start_ut_guest);
+	const uint8_t *code = (const uint8_t *)(uintptr_t)handler;
+	uint64_t addr = UT_CODE + (uint64_t)(code - __start_ut_guest);
 	uint64_t *gate = (void *)(vm->low + IG_IDT + vector * 16);
 
 	gate[0] = (addr & 0xffff) | 0x08 << 16 | 0x8eULL << 40 | (addr >> 16) << 48;

@@ -83,7 +83,8 @@ extern const uint8_t __start_ut_guest[];
 
 static void set_gate(struct ut_vm *vm, unsigned int vector, void (*handler)(void))
 {
-	uint64_t addr = UT_CODE + (uint64_t)((const uint8_t *)(uintptr_t)handler - __start_ut_guest);
+	const uint8_t *code = (const uint8_t *)(uintptr_t)handler;
+	uint64_t addr = UT_CODE + (uint64_t)(code - __start_ut_guest);
 	uint64_t *gate = (void *)(vm->low + IG_IDT + vector * 16);
 
 	gate[0] = (addr & 0xffff) | 0x08 << 16 | 0x8eULL << 40 | (addr >> 16) << 48;
@@ -177,7 +178,7 @@ static void test_enforce(void)
 			cpuid.entry[i].eax = 0;
 	NEED(ioctl(vcpu->fd, KVM_SET_CPUID2, &cpuid) == 0);
 	for (i = 0; i < ARRAY_SIZE(msrs); i++) {
-		/* Reading what is listed works or not, depending on KVM's age, but tells nothing. */
+		/* Reading what is listed works or not, by KVM's age, but tells nothing. */
 		CHECK(!get_msr(vcpu, msrs[i], &value) || !value);
 		CHECK_EQ(set_msr(vcpu, msrs[i], 1), 0);
 	}
