@@ -9,6 +9,7 @@ load_device "" || not_ok load
 features=hv_relaxed,hv_vapic,hv_time,hv_vpindex,hv_synic,hv_stimer,hv_runtime,hv_crash,hv_reset
 features+=,hv_tlbflush,hv_ipi,hv_frequencies
 # What a Linux guest says that it found, what it keeps time by, and some load on two processors.
+# shellcheck disable=SC2016
 script='dmesg | grep -E "Hyper-V|Hypervisor"
 cat /sys/devices/system/clocksource/clocksource0/current_clocksource
 cat /proc/interrupts | grep -i hyper

@@ -235,15 +235,20 @@ int hv_pv_eoi_set_msr(struct hv_vcpu *vcpu, u64 value, bool may_sleep)
 	return 0;
 }
 
-/* Hyper-V's registers are another world's. */
+/* Hyper-V's registers are another world's: here they are 0, and user space's alone. */
 int hv_hyperv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 {
-	return -ENOENT;
+	if (index >> 12 != 0x40000)
+		return -ENOENT;
+	*value = 0;
+	return !host;
 }
 
 int hv_hyperv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep)
 {
-	return -ENOENT;
+	if (index >> 12 != 0x40000)
+		return -ENOENT;
+	return !host || value;
 }
 
 int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu)
