@@ -141,12 +141,13 @@ static void hv_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 {
 	struct hv_vcpu *vcpu = container_of(pn, struct hv_vcpu, notifier);
 
-	__this_cpu_write(hv_loaded, NULL);
 	if (!READ_ONCE(current->__state)) {
 		WRITE_ONCE(vcpu->displaced, true);
 		vcpu->stats.preemptions++;
 	}
+	/* It writes to guest memory, which the vCPU's dirty ring hears of. */
 	hv_steal_leave(vcpu);
+	__this_cpu_write(hv_loaded, NULL);
 }
 
 static struct preempt_ops hv_preempt_ops = {
@@ -165,9 +166,9 @@ void hv_vcpu_load(struct hv_vcpu *vcpu)
 void hv_vcpu_put(struct hv_vcpu *vcpu)
 {
 	preempt_disable();
-	__this_cpu_write(hv_loaded, NULL);
 	preempt_notifier_unregister(&vcpu->notifier);
 	hv_steal_leave(vcpu);
+	__this_cpu_write(hv_loaded, NULL);
 	preempt_enable();
 }
 
