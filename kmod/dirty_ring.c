@@ -90,16 +90,11 @@ static bool hv_ring_repeats(const struct hv_dirty_ring *ring, u32 slot, u64 offs
 	       READ_ONCE(last->slot) == slot && READ_ONCE(last->offset) == offset;
 }
 
-void hv_dirty_ring_push(struct hv_vm *vm, u32 slot, u64 offset)
+static void hv_ring_push(struct hv_vcpu *vcpu, u32 slot, u64 offset)
 {
-	struct hv_vcpu *vcpu = hv_vcpu_loaded();
+	struct hv_dirty_ring *ring = &vcpu->dirty_ring;
 	struct kvm_dirty_gfn *entry;
-	struct hv_dirty_ring *ring;
 
-	/* Only vCPUs write to guest memory. */
-	if (WARN_ON_ONCE(!vcpu || vcpu->vm != vm))
-		return;
-	ring = &vcpu->dirty_ring;
 	if (hv_ring_repeats(ring, slot, offset))
 		return;
 	/* User space that fills the ring by ioctls and never empties it does without the rest. */
@@ -113,6 +108,19 @@ void hv_dirty_ring_push(struct hv_vm *vm, u32 slot, u64 offset)
 	WRITE_ONCE(ring->dirty_index, ring->dirty_index + 1);
 	if (hv_dirty_ring_full(vcpu))
 		hv_request(vcpu, HV_REQ_RING_FULL);
+}
+
+void hv_dirty_ring_push(struct hv_vm *vm, u32 slot, u64 offset)
+{
+	struct hv_vcpu *vcpu = hv_vcpu_loaded();
+
+	/* Only vCPUs write to guest memory. */
+	if (WARN_ON_ONCE(!vcpu || vcpu->vm != vm))
+		return;
+	/* A thread that loses its CPU here writes steal time's mark, and comes here again. */
+	preempt_disable();
+	hv_ring_push(vcpu, slot, offset);
+	preempt_enable();
 }
 
 /* Pages of one slot within 64 of each other are protected under one hold of the lock. */

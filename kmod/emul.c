@@ -739,7 +739,7 @@ int hv_emulate_complete(struct hv_vcpu *vcpu)
 		return hv_complete_mmio(vcpu);
 	if (vcpu->msr_exit.active)
 		return hv_msr_complete(vcpu);
-	if (vcpu->hypercall_exit.active)
+	if (vcpu->hcall.active)
 		return hv_hypercall_complete(vcpu);
 	return HV_NEXT_RESUME;
 }

@@ -222,6 +222,8 @@ static bool hv_inject_irq(struct hv_vcpu *vcpu)
 	vcpu->events.interrupt.injected = true;
 	vcpu->stats.irq_injections++;
 	trace_hv_inj_irq(vcpu->id, vector);
+	if (unlikely(vcpu->para.eoi_on))
+		hv_pv_eoi_arm(vcpu, vector);
 	hv_call(inject)(vcpu);
 	return true;
 }
@@ -240,6 +242,8 @@ void hv_events_inject(struct hv_vcpu *vcpu)
 	struct hv_events *ev = &vcpu->events;
 	bool busy = true;
 
+	if (unlikely(vcpu->para.eoi_armed))
+		hv_pv_eoi_exit(vcpu);
 	if (ev->exception.injected || ev->nmi_injected || ev->interrupt.injected)
 		hv_call(inject)(vcpu);
 	else if (ev->exception.pending)

@@ -129,86 +129,56 @@ int hv_exit_hlt(struct hv_vcpu *vcpu, bool may_sleep)
 	}
 	vcpu->mp_state = KVM_MP_STATE_HALTED;
 	if (hv_vcpu_runnable(vcpu)) {
-		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		hv_vcpu_unhalt(vcpu);
 		hv_request(vcpu, HV_REQ_EVENT);
 	}
 	return HV_NEXT_RESUME;
 }
 
-static bool hv_map_range_valid(u64 gpa, u64 npages)
-{
-	u64 gfn = gpa >> PAGE_SHIFT;
-
-	return !offset_in_page(gpa) && npages && gfn + npages > gfn;
-}
-
-/*
- * KVM_HC_MAP_GPA_RANGE: what the guest says about a range of its memory is user space's to know.
- * HV_NEXT_NONE: not this one, or not asked for.
- */
-static int hv_hypercall_to_user(struct hv_vcpu *vcpu, u64 next_rip, bool mode64)
-{
-	u64 mask = mode64 ? ~0ULL : U32_MAX, gpa, npages;
-	u64 *gpr = vcpu->regs.gpr;
-	struct kvm_run *run = vcpu->run;
-
-	if ((gpr[HV_RAX] & mask) != KVM_HC_MAP_GPA_RANGE || hv_cpl(vcpu) ||
-	    !(READ_ONCE(vcpu->vm->hypercall_exits) & BIT_ULL(KVM_HC_MAP_GPA_RANGE)))
-		return HV_NEXT_NONE;
-	gpa = gpr[HV_RBX] & mask;
-	npages = gpr[HV_RCX] & mask;
-	if (!hv_map_range_valid(gpa, npages)) {
-		gpr[HV_RAX] = -(u64)KVM_EINVAL & mask;
-		hv_retire(vcpu, next_rip);
-		return HV_NEXT_RESUME;
-	}
-	vcpu->hypercall_exit = (struct hv_hypercall_exit) {
-		.active = true, .rip = vcpu->regs.rip, .next_rip = next_rip,
-	};
-	run->exit_reason = KVM_EXIT_HYPERCALL;
-	memset(&run->hypercall, 0, sizeof(run->hypercall));
-	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
-	run->hypercall.args[0] = gpa;
-	run->hypercall.args[1] = npages;
-	run->hypercall.args[2] = gpr[HV_RDX] & mask;
-	hv_hypercall_set_flags(run, mode64 ? KVM_EXIT_HYPERCALL_LONG_MODE : 0);
-	return HV_NEXT_USER;
-}
-
-int hv_hypercall_complete(struct hv_vcpu *vcpu)
-{
-	struct hv_hypercall_exit *exit = &vcpu->hypercall_exit;
-	u64 ret = READ_ONCE(vcpu->run->hypercall.ret);
-
-	exit->active = false;
-	if (vcpu->regs.rip != exit->rip)
-		return HV_NEXT_RESUME;	/* user space set the registers: not ours any more */
-	vcpu->regs.gpr[HV_RAX] = hv_64bit_mode(vcpu) ? ret : (u32)ret;
-	hv_retire(vcpu, exit->next_rip);
-	return HV_NEXT_RESUME;
-}
-
 int hv_exit_hypercall(struct hv_vcpu *vcpu, bool may_sleep)
 {
-	u64 *gpr = vcpu->regs.gpr;
-	bool mode64;
-	u64 next;
+	u64 next, result = 0;
+	bool hyperv;
 	int r = hv_insn_end(vcpu, may_sleep, &next, NULL);
 
 	if (r != HV_NEXT_NONE)
 		return r;
+	hyperv = hv_hyperv_hypercalls(vcpu);
+	r = hyperv ? hv_hyperv_hypercall(vcpu, may_sleep) : hv_hypercall(vcpu, &result, may_sleep);
+	if (r == HV_NEXT_SLEEP)
+		return r;
 	vcpu->stats.hypercall_exits++;
-	mode64 = hv_64bit_mode(vcpu);
-	if (unlikely(vcpu->vm->hypercall_exits)) {
-		r = hv_hypercall_to_user(vcpu, next, mode64);
-		if (r != HV_NEXT_NONE)
-			return r;
+	if (r == HV_NEXT_RESUME)
+		return r;
+	if (r == HV_NEXT_USER) {
+		vcpu->hcall.active = true;
+		vcpu->hcall.hyperv = hyperv;
+		vcpu->hcall.rip = vcpu->regs.rip;
+		vcpu->hcall.next_rip = next;
+		return r;
 	}
-	gpr[HV_RAX] = hv_hypercall(vcpu, gpr[HV_RAX], gpr[HV_RBX], gpr[HV_RCX], gpr[HV_RDX],
-				   gpr[HV_RSI], mode64);
-	if (!mode64)
-		gpr[HV_RAX] = (u32)gpr[HV_RAX];
+	if (!hyperv)
+		vcpu->regs.gpr[HV_RAX] = hv_64bit_mode(vcpu) ? result : (u32)result;
 	hv_retire(vcpu, next);
+	return HV_NEXT_RESUME;
+}
+
+int hv_hypercall_complete(struct hv_vcpu *vcpu)
+{
+	struct hv_hcall *hcall = &vcpu->hcall;
+	u64 result;
+
+	hcall->active = false;
+	/* User space may have sent the guest elsewhere. */
+	if (vcpu->regs.rip != hcall->rip)
+		return HV_NEXT_RESUME;
+	if (hcall->hyperv) {
+		hv_hyperv_set_result(vcpu, READ_ONCE(vcpu->run->hyperv.u.hcall.result));
+	} else {
+		result = READ_ONCE(vcpu->run->hypercall.ret);
+		vcpu->regs.gpr[HV_RAX] = hv_64bit_mode(vcpu) ? result : (u32)result;
+	}
+	hv_retire(vcpu, hcall->next_rip);
 	return HV_NEXT_RESUME;
 }
 

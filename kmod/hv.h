@@ -48,6 +48,8 @@ struct hv_irq_routing;
 struct hv_iobus;
 struct hv_memslots;
 struct hv_cpuid;
+struct hv_hyperv;
+struct hv_hyperv_vm;
 struct hv_msr_filter;
 
 /* ---- vCPU registers ------------------------------------------------------------------------ */
@@ -120,6 +122,10 @@ enum hv_req {
 	HV_REQ_STEAL,		/* write steal time */
 	HV_REQ_APIC_EVENT,	/* INIT or SIPI is latched in the LAPIC */
 	HV_REQ_IOAPIC_EOI,	/* KVM_EXIT_IOAPIC_EOI (split irqchip); hv_lapic_eoi_vector() */
+	HV_REQ_PV_EOI,		/* hv_pv_eoi_disarm() */
+	HV_REQ_APF,		/* pages that were missing have come: hv_apf_update() */
+	HV_REQ_STIMER,		/* a synthetic timer is due: hv_stimers_run() */
+	HV_REQ_HYPERV,		/* user space must hear of something: hv_hyperv_exit() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
 	HV_REQ_SMI,		/* enter SMM */
 	HV_REQ_TPR_ACCESS,	/* KVM_EXIT_TPR_ACCESS */
@@ -168,10 +174,34 @@ struct hv_pvclock {
 	u64 msr_system_time;		/* as the guest wrote it; bit 0: enabled */
 	u64 msr_steal_time;
 	u64 last_steal;			/* run_delay at the last report, ns */
+	bool marked_preempted;		/* the guest was told that this vCPU does not run */
+	bool between_insns;		/* no instruction is half emulated */
 	u64 clock_written_ns;		/* CLOCK_BOOTTIME of the last hv_clock_update() */
 	bool guest_stopped;		/* KVM_KVMCLOCK_CTRL: PVCLOCK_GUEST_STOPPED next time */
 	u64 tsc_offset;			/* guest TSC = host TSC + tsc_offset */
 	u32 tsc_khz;			/* guest's TSC frequency */
+};
+
+/* Paravirtual features of KVM's ABI other than clock and steal time (x86/pv*.c). */
+struct hv_para {
+	bool enforce;			/* KVM_CAP_ENFORCE_PV_FEATURE_CPUID */
+	bool unhalted;			/* KVM_HC_KICK_CPU: ends HLT once; set by other vCPUs */
+	bool eoi_armed;			/* the guest may EOI by its memory; see x86/pv_eoi.c */
+	u64 msr_eoi;			/* MSR_KVM_PV_EOI_EN */
+	bool eoi_on;
+	u64 eoi_gpa;
+};
+
+/* Pages that the host fetches while the guest runs on (x86/async_pf.c). */
+struct hv_apf {
+	u64 msr_enable, msr_int;	/* MSR_KVM_ASYNC_PF_EN, _INT */
+	bool halted;			/* an artificial HLT until a page or an interrupt comes */
+	bool ready_pending;		/* a token was given, the guest has not acknowledged it */
+	bool wake_all;			/* tell the guest that all pages have come */
+	u32 next_token;
+	u32 nr;				/* in both lists */
+	spinlock_t lock;		/* of both lists */
+	struct list_head waiting, done;
 };
 
 /* The guest's extended register state (x86/fpu.c): a standard-format XSAVE area. */
@@ -207,6 +237,13 @@ struct hv_mmio {
 	struct hv_mmio_frag frag[HV_MMIO_FRAGMENTS];
 };
 
+/* A hypercall that waits for user space's answer (exits.c). */
+struct hv_hcall {
+	bool active;
+	bool hyperv;			/* KVM_EXIT_HYPERV, else KVM_EXIT_HYPERCALL */
+	u64 rip, next_rip;		/* the instruction, unless user space moved RIP meanwhile */
+};
+
 /* Port I/O that waits for user space. */
 struct hv_pio {
 	bool active;			/* KVM_EXIT_IO outstanding */
@@ -232,12 +269,6 @@ struct hv_smm {
 struct hv_msr_exit {
 	bool active;
 	bool write;
-	u64 rip, next_rip;
-};
-
-/* A hypercall that waits for user space (exits.c). */
-struct hv_hypercall_exit {
-	bool active;
 	u64 rip, next_rip;
 };
 
@@ -268,6 +299,8 @@ struct hv_vcpu {
 	struct mutex mutex;		/* held by every vCPU ioctl that touches its state */
 	struct preempt_notifier notifier;
 	int srcu_idx;			/* vm->srcu while running */
+	struct pid __rcu *pid;		/* thread that was last in KVM_RUN */
+	bool displaced;			/* it is ready to run and does not */
 	sigset_t sigset;
 	bool sigset_active;
 
@@ -279,11 +312,15 @@ struct hv_vcpu {
 	struct hv_cpuid *cpuid;		/* never NULL after creation; replaced under mutex */
 	struct hv_msrs msrs;
 	struct hv_pvclock pv;
+	struct hv_para para;
+	struct hv_apf apf;
+	struct hv_hyperv *hyperv;	/* x86/hyperv.h; NULL until it is needed, then for ever */
+	u32 vp_index;			/* what Hyper-V's interface calls this vCPU */
 	struct hv_fpu fpu;
 	struct hv_mmio mmio;
 	struct hv_pio pio;
+	struct hv_hcall hcall;
 	struct hv_msr_exit msr_exit;
-	struct hv_hypercall_exit hypercall_exit;
 
 	struct hv_smm smm;
 	u64 vapic_addr;			/* irq/vapic.c; 0: none */
@@ -381,6 +418,7 @@ struct hv_vm {
 	atomic_t nr_smm;		/* vCPUs in SMM: they see the second of them */
 	struct xarray slot_ids;		/* id -> slot; under slots_lock */
 	u64 nr_slot_pages;
+	u32 last_yielded;		/* index of the vCPU that was given time last */
 	u64 manual_dirty_log;		/* KVM_DIRTY_LOG_*; under slots_lock */
 	u32 dirty_ring_entries;		/* of each vCPU's ring; 0: slots have bitmaps instead */
 
@@ -418,6 +456,8 @@ struct hv_vm {
 	u64 cur_tsc_offset;
 	u32 default_tsc_khz;
 	u64 msr_wall_clock;
+
+	struct hv_hyperv_vm *hyperv;	/* x86/hyperv.h */
 
 	u64 disabled_quirks;		/* KVM_X86_QUIRK_* */
 	bool x2apic_ids;		/* KVM_GET_LAPIC and MSIs have 32-bit APIC ids */
@@ -606,6 +646,8 @@ void hv_vcpu_kick(struct hv_vcpu *vcpu);
 void hv_vcpu_wake(struct hv_vcpu *vcpu);
 /* Set a request bit on all vCPUs and wait until none of them is still in guest mode without it. */
 void hv_request_all(struct hv_vm *vm, enum hv_req req);
+/* The same for the vCPUs whose index is in @mask. */
+void hv_request_some(struct hv_vm *vm, const unsigned long *mask, enum hv_req req);
 /*
  * Wait until no vCPU uses what it has read under vm->srcu before; vm->slots_lock held. Not by
  * synchronize_srcu() alone: a vCPU holds the lock in guest mode, and would hold it for ever.
@@ -639,12 +681,24 @@ static inline void hv_request_kick(struct hv_vcpu *vcpu, enum hv_req req)
 	hv_vcpu_kick(vcpu);
 }
 
+/* ---- yield.c ------------------------------------------------------------------------------- */
+
+/* KVM_RUN begins: remember the thread (mutex held). Forget it at the end of the vCPU's life. */
+void hv_vcpu_adopt_thread(struct hv_vcpu *vcpu);
+void hv_vcpu_forget_thread(struct hv_vcpu *vcpu);
+/* Let @target's thread run in place of this one; may sleep. False: it did not help. */
+bool hv_vcpu_yield_to(struct hv_vcpu *target);
+/* The same with any vCPU that wants to run and does not. */
+void hv_vcpu_yield_to_displaced(struct hv_vcpu *vcpu);
+
 /* ---- run.c --------------------------------------------------------------------------------- */
 
 int hv_vcpu_run(struct hv_vcpu *vcpu);		/* KVM_RUN */
 void hv_srcu_relock(struct hv_vcpu *vcpu);	/* HV_REQ_SLOTS: let go of vm->srcu for a moment */
 /* Is there something that ends HLT? */
 bool hv_vcpu_runnable(struct hv_vcpu *vcpu);
+/* HLT, or an artificial one, has ended. */
+void hv_vcpu_unhalt(struct hv_vcpu *vcpu);
 
 /* ---- events.c: exceptions, interrupts, NMIs on their way into the guest -------------------- */
 
@@ -665,7 +719,7 @@ int hv_exit_hlt(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_rdmsr(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_wrmsr(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_hypercall(struct hv_vcpu *vcpu, bool may_sleep);
-int hv_hypercall_complete(struct hv_vcpu *vcpu);	/* KVM_RUN after KVM_EXIT_HYPERCALL */
+int hv_hypercall_complete(struct hv_vcpu *vcpu);	/* KVM_RUN after an exit for a hypercall */
 int hv_exit_xsetbv(struct hv_vcpu *vcpu, bool may_sleep);
 int hv_exit_skip(struct hv_vcpu *vcpu, bool may_sleep);	/* INVD, WBINVD, MONITOR...: a NOP */
 int hv_exit_ud(struct hv_vcpu *vcpu, bool may_sleep);

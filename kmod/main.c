@@ -24,6 +24,7 @@
 #include "compat/emergency.h"
 #include "compat/syscore.h"
 #include "svm/svm_ops.h"
+#include "vcpu_ioctl.h"
 #include "x86/x86.h"
 
 static bool kvm_device;
@@ -278,6 +279,8 @@ static long hv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hv_dev_get_cpuid(argp, false);
 	case KVM_GET_EMULATED_CPUID:
 		return hv_dev_get_cpuid(argp, true);
+	case KVM_GET_SUPPORTED_HV_CPUID:
+		return hv_copy_hyperv_cpuid(NULL, argp);
 	case KVM_GET_MSR_INDEX_LIST:
 		n = hv_msr_list(&indices);
 		return hv_dev_msr_list(argp, indices, n);
@@ -386,9 +389,12 @@ static int __init hv_init(void)
 	r = hv_irqfd_init();
 	if (r)
 		goto x86_exit;
-	r = hv_own_cpus();
+	r = hv_apf_init();
 	if (r)
 		goto irqfd_exit;
+	r = hv_own_cpus();
+	if (r)
+		goto apf_exit;
 	r = hv_clock_init();
 	if (r)
 		goto disown;
@@ -404,6 +410,8 @@ syscore:
 	hv_clock_exit();
 disown:
 	hv_disown_cpus();
+apf_exit:
+	hv_apf_exit();
 irqfd_exit:
 	hv_irqfd_exit();
 x86_exit:
@@ -418,6 +426,8 @@ unsetup:
 static void __exit hv_exit(void)
 {
 	hv_unregister_devices();
+	/* First: its workers may hold the last reference of a VM. */
+	hv_apf_exit();
 	cancel_delayed_work_sync(&hv_emergency_work);
 	hv_emergency_disarm(NULL);
 	hv_syscore_unregister();

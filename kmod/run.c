@@ -78,6 +78,8 @@ static bool hv_event_injected(const struct hv_vcpu *vcpu)
 /* Those that may sleep or end KVM_RUN. */
 static int hv_requests_slow(struct hv_vcpu *vcpu)
 {
+	int next;
+
 	if (hv_request_take(vcpu, HV_REQ_VM_DEAD)) {
 		hv_request(vcpu, HV_REQ_VM_DEAD);	/* for ever */
 		return -EIO;
@@ -116,8 +118,21 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		vcpu->run->eoi.vector = hv_lapic_eoi_vector(vcpu);
 		return HV_NEXT_USER;
 	}
-	if (hv_request_take(vcpu, HV_REQ_CLOCK) || hv_clock_stale(vcpu))
+	if (hv_request_take(vcpu, HV_REQ_APF))
+		hv_apf_update(vcpu);
+	if (hv_request_take(vcpu, HV_REQ_PV_EOI))
+		hv_pv_eoi_disarm(vcpu);
+	if (hv_request_take(vcpu, HV_REQ_HYPERV)) {
+		next = hv_hyperv_exit(vcpu);
+		if (next != HV_NEXT_RESUME)
+			return next;
+	}
+	if (hv_request_take(vcpu, HV_REQ_CLOCK) || hv_clock_stale(vcpu)) {
 		hv_clock_update(vcpu);
+		hv_hyperv_clock_update(vcpu);
+	}
+	if (hv_request_take(vcpu, HV_REQ_STIMER))
+		hv_stimers_run(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_STEAL))
 		hv_steal_update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_APIC_EVENT) && vcpu->lapic)
@@ -153,6 +168,7 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 	u64 irqs = vcpu->stats.irq_exits - 1;
 
 	preempt_disable();
+	vcpu->pv.between_insns = false;
 	hv_fpu_enter(vcpu);
 	hv_call(inner_enter)(vcpu);
 	hv_debug_enter(vcpu);
@@ -192,6 +208,8 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 		local_irq_enable();
 		if (unlikely(vcpu->vapic_addr))
 			hv_vapic_leave(vcpu);
+		if (unlikely(vcpu->para.eoi_armed))
+			hv_pv_eoi_exit(vcpu);
 		next = hv_call(handle_exit)(vcpu, false);
 		if (next != HV_NEXT_RESUME || vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
 			goto leave;
@@ -202,10 +220,13 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 leave:
 	hv_debug_leave(vcpu);
 	hv_fpu_leave(vcpu);
+	vcpu->pv.between_insns = next == HV_NEXT_RESUME;
 	preempt_enable();
 	vcpu->stats.inner_leaves++;
-	if (next == HV_NEXT_SLEEP)
+	if (next == HV_NEXT_SLEEP) {
 		next = hv_call(handle_exit)(vcpu, true);
+		vcpu->pv.between_insns = next == HV_NEXT_RESUME;
+	}
 	return next;
 }
 
@@ -216,13 +237,13 @@ bool hv_vcpu_runnable(struct hv_vcpu *vcpu)
 	if (READ_ONCE(vcpu->requests) & (BIT(HV_REQ_UNBLOCK) | BIT(HV_REQ_VM_DEAD) |
 					 BIT(HV_REQ_TRIPLE_FAULT) | BIT(HV_REQ_APIC_EVENT)))
 		return true;
-	if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE)
+	if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE && !vcpu->apf.halted)
 		return true;
 	if (vcpu->lapic && hv_lapic_has_event(vcpu))
 		return true;
-	if (vcpu->mp_state != KVM_MP_STATE_HALTED)
+	if (vcpu->mp_state != KVM_MP_STATE_HALTED && !vcpu->apf.halted)
 		return false;
-	if (unlikely(hv_smi_waiting(vcpu)))
+	if (unlikely(hv_smi_waiting(vcpu)) || READ_ONCE(vcpu->para.unhalted))
 		return true;
 	if (test_bit(HV_REQ_TIMER, &vcpu->requests))
 		hv_requests_quick(vcpu);
@@ -235,12 +256,26 @@ bool hv_vcpu_runnable(struct hv_vcpu *vcpu)
 	return hv_irq_waiting(vcpu) && hv_call(event_allowed)(vcpu, HV_EVENT_IRQ);
 }
 
+void hv_vcpu_unhalt(struct hv_vcpu *vcpu)
+{
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED)
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	vcpu->apf.halted = false;
+	WRITE_ONCE(vcpu->para.unhalted, false);
+}
+
+/* Must the thread of a halted vCPU do something, which may or may not end HLT? */
+static bool hv_vcpu_has_work(const struct hv_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->requests) & (BIT(HV_REQ_APF) | BIT(HV_REQ_STIMER));
+}
+
 static bool hv_poll(struct hv_vcpu *vcpu)
 {
 	u64 end = ktime_get_ns() + vcpu->halt_poll_ns;
 
 	do {
-		if (hv_vcpu_runnable(vcpu))
+		if (hv_vcpu_runnable(vcpu) || hv_vcpu_has_work(vcpu))
 			return true;
 		cpu_relax();
 	} while (!need_resched() && !signal_pending(current) && ktime_get_ns() < end);
@@ -268,7 +303,8 @@ static void hv_poll_adapt(struct hv_vcpu *vcpu, bool polled, u64 waited_ns)
 static int hv_vcpu_block(struct hv_vcpu *vcpu)
 {
 	u64 start = ktime_get_ns();
-	bool polled = vcpu->halt_poll_ns && hv_poll(vcpu);
+	/* The guest may say that it polls itself before it halts (MSR_KVM_POLL_CONTROL). */
+	bool polled = vcpu->halt_poll_ns && (vcpu->msrs.poll_control & 1) && hv_poll(vcpu);
 
 	if (!polled) {
 		srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
@@ -278,7 +314,8 @@ static int hv_vcpu_block(struct hv_vcpu *vcpu)
 			/*
 			 * Reads what a waker wrote before it woke us; set_current_state orders it.
 			 */
-			if (hv_vcpu_runnable(vcpu) || signal_pending(current))
+			if (hv_vcpu_runnable(vcpu) || hv_vcpu_has_work(vcpu) ||
+			    signal_pending(current))
 				break;
 			schedule();
 		}
@@ -290,8 +327,8 @@ static int hv_vcpu_block(struct hv_vcpu *vcpu)
 
 	if (vcpu->lapic && hv_lapic_has_event(vcpu))
 		hv_lapic_accept_event(vcpu);
-	else if (vcpu->mp_state == KVM_MP_STATE_HALTED && hv_vcpu_runnable(vcpu))
-		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	else if (hv_vcpu_runnable(vcpu))
+		hv_vcpu_unhalt(vcpu);
 	hv_request(vcpu, HV_REQ_EVENT);
 	return HV_NEXT_RESUME;
 }
@@ -320,7 +357,7 @@ static int hv_run_loop(struct hv_vcpu *vcpu)
 		next = hv_requests_slow(vcpu);
 		if (next != HV_NEXT_RESUME)
 			return next;
-		if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE)
+		if (vcpu->mp_state == KVM_MP_STATE_RUNNABLE && !vcpu->apf.halted)
 			next = hv_run_inner(vcpu);
 		else
 			next = hv_vcpu_block(vcpu);
@@ -380,6 +417,7 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 	if (!vcpu->lapic)
 		vcpu->user_cr8 = READ_ONCE(run->cr8) & 0xf;
 	next = hv_emulate_complete(vcpu);
+	hv_hyperv_complete(vcpu);
 	if (next != HV_NEXT_RESUME)
 		return next;
 	/* The exit that was completed stays what exit_reason says: user space may look again. */
@@ -396,6 +434,7 @@ int hv_vcpu_run(struct hv_vcpu *vcpu)
 	bool step;
 	int r;
 
+	hv_vcpu_adopt_thread(vcpu);
 	/*
 	 * What is blocked outside of KVM_RUN is kept where the kernel looks for it: a signal that
 	 * only ends KVM_RUN must not kill the process because it has no handler.
@@ -404,6 +443,7 @@ int hv_vcpu_run(struct hv_vcpu *vcpu)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
 	step = hv_debug_step_begin(vcpu);
 	r = hv_run_checked(vcpu);
+	hv_pv_eoi_disarm(vcpu);
 	if (unlikely(step))
 		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
 	vcpu->stats.user_exits++;

@@ -48,7 +48,9 @@ struct hv_vcpu;
 	X(halt_polls_ok, CUMULATIVE)	\
 	X(halt_polls_failed, CUMULATIVE)	\
 	X(halt_wakeups, CUMULATIVE)	\
-	X(preemptions, CUMULATIVE)
+	X(preemptions, CUMULATIVE)	\
+	X(directed_yields, CUMULATIVE)	\
+	X(async_faults, CUMULATIVE)
 
 #define HV_STAT_FIELD(name, kind) u64 name;
 struct hv_vm_stats {

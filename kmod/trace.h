@@ -211,6 +211,63 @@ TRACE_EVENT(hv_hypercall,
 		  __entry->nr, __entry->a0, __entry->a1, __entry->a2, __entry->a3)
 );
 
+TRACE_EVENT(hv_hyperv_hypercall,
+	TP_PROTO(u32 vcpu, u64 control, u64 in, u64 out),
+	TP_ARGS(vcpu, control, in, out),
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u64, control)
+		__field(u64, in)
+		__field(u64, out)
+	),
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->control = control;
+		__entry->in = in;
+		__entry->out = out;
+	),
+	TP_printk("vcpu %u control 0x%llx in 0x%llx out 0x%llx", __entry->vcpu, __entry->control,
+		  __entry->in, __entry->out)
+);
+
+/* A synthetic timer has expired; result 0: the guest was told. */
+TRACE_EVENT(hv_stimer,
+	TP_PROTO(u32 vcpu, u32 timer, bool direct, int result),
+	TP_ARGS(vcpu, timer, direct, result),
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u32, timer)
+		__field(bool, direct)
+		__field(int, result)
+	),
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->timer = timer;
+		__entry->direct = direct;
+		__entry->result = result;
+	),
+	TP_printk("vcpu %u timer %u%s result %d", __entry->vcpu, __entry->timer,
+		  __entry->direct ? " direct" : "", __entry->result)
+);
+
+/* The guest is told that a page is missing, or that it has come. */
+TRACE_EVENT(hv_async_pf,
+	TP_PROTO(u32 vcpu, u32 token, bool ready),
+	TP_ARGS(vcpu, token, ready),
+	TP_STRUCT__entry(
+		__field(u32, vcpu)
+		__field(u32, token)
+		__field(bool, ready)
+	),
+	TP_fast_assign(
+		__entry->vcpu = vcpu;
+		__entry->token = token;
+		__entry->ready = ready;
+	),
+	TP_printk("vcpu %u token 0x%x %s", __entry->vcpu, __entry->token,
+		  __entry->ready ? "ready" : "missing")
+);
+
 /* A write of the ICR. */
 TRACE_EVENT(hv_apic_ipi,
 	TP_PROTO(u32 vcpu, u32 icr, u32 dest),

@@ -53,7 +53,7 @@ static void hv_ack_kick(void *unused)
 	/* Arriving here means that the guest was left. */
 }
 
-void hv_request_all(struct hv_vm *vm, enum hv_req req)
+static void hv_request_masked(struct hv_vm *vm, const unsigned long *vcpus, enum hv_req req)
 {
 	struct cpumask *mask;
 	struct hv_vcpu *vcpu;
@@ -67,6 +67,8 @@ void hv_request_all(struct hv_vm *vm, enum hv_req req)
 	hv_for_each_vcpu(vm, vcpu, i) {
 		int cpu;
 
+		if (vcpus && !test_bit(i, vcpus))
+			continue;
 		set_bit(req, &vcpu->requests);
 		/* As in hv_vcpu_kick(). */
 		smp_mb__after_atomic();
@@ -80,6 +82,16 @@ void hv_request_all(struct hv_vm *vm, enum hv_req req)
 	if (!cpumask_empty(mask))
 		smp_call_function_many(mask, hv_ack_kick, NULL, true);
 	put_cpu();
+}
+
+void hv_request_all(struct hv_vm *vm, enum hv_req req)
+{
+	hv_request_masked(vm, NULL, req);
+}
+
+void hv_request_some(struct hv_vm *vm, const unsigned long *mask, enum hv_req req)
+{
+	hv_request_masked(vm, mask, req);
 }
 
 void hv_vcpus_quiesce(struct hv_vm *vm)
@@ -119,6 +131,7 @@ static void hv_sched_in(struct preempt_notifier *pn, int cpu)
 {
 	struct hv_vcpu *vcpu = container_of(pn, struct hv_vcpu, notifier);
 
+	WRITE_ONCE(vcpu->displaced, false);
 	hv_vcpu_arrive(vcpu, cpu);
 	if (vcpu->pv.msr_steal_time & KVM_MSR_ENABLED)
 		hv_request(vcpu, HV_REQ_STEAL);
@@ -128,9 +141,13 @@ static void hv_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 {
 	struct hv_vcpu *vcpu = container_of(pn, struct hv_vcpu, notifier);
 
-	__this_cpu_write(hv_loaded, NULL);
-	if (!READ_ONCE(current->__state))
+	if (!READ_ONCE(current->__state)) {
+		WRITE_ONCE(vcpu->displaced, true);
 		vcpu->stats.preemptions++;
+	}
+	/* It writes to guest memory, which the vCPU's dirty ring hears of. */
+	hv_steal_leave(vcpu);
+	__this_cpu_write(hv_loaded, NULL);
 }
 
 static struct preempt_ops hv_preempt_ops = {
@@ -149,8 +166,9 @@ void hv_vcpu_load(struct hv_vcpu *vcpu)
 void hv_vcpu_put(struct hv_vcpu *vcpu)
 {
 	preempt_disable();
-	__this_cpu_write(hv_loaded, NULL);
 	preempt_notifier_unregister(&vcpu->notifier);
+	hv_steal_leave(vcpu);
+	__this_cpu_write(hv_loaded, NULL);
 	preempt_enable();
 }
 
@@ -160,7 +178,8 @@ void hv_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 {
 	memset(&vcpu->mmio, 0, sizeof(vcpu->mmio));
 	memset(&vcpu->pio, 0, sizeof(vcpu->pio));
-	vcpu->msr_exit.active = vcpu->hypercall_exit.active = false;
+	memset(&vcpu->hcall, 0, sizeof(vcpu->hcall));
+	vcpu->msr_exit.active = false;
 	memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->events.user_irq = -1;
 	hv_smm_reset(vcpu, init);
@@ -182,6 +201,9 @@ void hv_vcpu_destroy(struct hv_vcpu *vcpu)
 	hv_fpu_free(vcpu);
 	hv_msr_vcpu_free(vcpu);
 	hv_cpuid_free(vcpu);
+	hv_vcpu_forget_thread(vcpu);
+	hv_apf_vcpu_free(vcpu);
+	hv_hyperv_vcpu_free(vcpu);
 	hv_ops.vcpu_free(vcpu);
 	free_page((unsigned long)vcpu->run);
 	free_page((unsigned long)vcpu->pio_data);
@@ -198,10 +220,12 @@ static struct hv_vcpu *hv_vcpu_alloc(struct hv_vm *vm, u32 id)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->index = vm->created_vcpus;
+	vcpu->vp_index = vcpu->index;
 	vcpu->cpu = -1;
 	mutex_init(&vcpu->mutex);
 	rcuwait_init(&vcpu->wait);
 	preempt_notifier_init(&vcpu->notifier, &hv_preempt_ops);
+	hv_apf_vcpu_init(vcpu);
 	vcpu->regs_valid = HV_REGS_ALL;
 	vcpu->events.user_irq = -1;
 

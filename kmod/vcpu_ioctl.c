@@ -52,6 +52,24 @@ static long hv_ioctl_get_cpuid(struct hv_vcpu *vcpu, struct kvm_cpuid2 __user *a
 	return 0;
 }
 
+long hv_copy_hyperv_cpuid(const struct hv_vcpu *vcpu, struct kvm_cpuid2 __user *arg)
+{
+	struct kvm_cpuid_entry2 entries[HV_HYPERV_LEAVES];
+	struct kvm_cpuid2 head;
+	int n;
+
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	n = hv_hyperv_cpuid(vcpu, entries, min_t(u32, head.nent, HV_HYPERV_LEAVES));
+	if (n < 0)
+		return n;
+	head.nent = n;
+	if (copy_to_user(arg, &head, sizeof(head)) ||
+	    copy_to_user(arg->entries, entries, n * sizeof(entries[0])))
+		return -EFAULT;
+	return 0;
+}
+
 /* The number of MSRs handled before the first that could not be: what KVM returns. */
 static long hv_ioctl_msrs(struct hv_vcpu *vcpu, struct kvm_msrs __user *arg, bool set)
 {
@@ -359,6 +377,27 @@ static long hv_ioctl_clock_ctrl(struct hv_vcpu *vcpu)
 	return 0;
 }
 
+static long hv_ioctl_enable_cap(struct hv_vcpu *vcpu, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_enable_cap, cap);
+	if (cap.flags)
+		return -EINVAL;
+	switch (cap.cap) {
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
+		vcpu->para.enforce = cap.args[0];
+		return 0;
+	case KVM_CAP_HYPERV_SYNIC:
+	case KVM_CAP_HYPERV_SYNIC2:
+		if (cap.cap == KVM_CAP_HYPERV_SYNIC2 && cap.args[0])
+			return -EINVAL;
+		return hv_hyperv_enable_synic(vcpu, cap.cap == KVM_CAP_HYPERV_SYNIC2);
+	case KVM_CAP_HYPERV_ENFORCE_CPUID:
+		return hv_hyperv_set_enforce(vcpu, cap.args[0]);
+	default:
+		return -EINVAL;
+	}
+}
+
 /*
  * Map a range before the guest touches it. What was done is taken off the range, so that user space
  * can go on after a signal.
@@ -434,6 +473,7 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_SET_MSRS:		return hv_ioctl_msrs(vcpu, argp, true);
 	case KVM_SET_CPUID2:		return hv_ioctl_set_cpuid(vcpu, argp);
 	case KVM_GET_CPUID2:		return hv_ioctl_get_cpuid(vcpu, argp);
+	case KVM_GET_SUPPORTED_HV_CPUID: return hv_copy_hyperv_cpuid(vcpu, argp);
 	case KVM_SET_SIGNAL_MASK:	return hv_ioctl_signal_mask(vcpu, argp);
 	case KVM_SET_GUEST_DEBUG:	return hv_ioctl_guest_debug(vcpu, argp);
 	case KVM_TRANSLATE:		return hv_ioctl_translate(vcpu, argp);
@@ -446,6 +486,7 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_SET_VAPIC_ADDR:	return hv_ioctl_vapic_addr(vcpu, argp);
 	case KVM_PRE_FAULT_MEMORY:	return hv_ioctl_pre_fault(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:		return hv_ioctl_clock_ctrl(vcpu);
+	case KVM_ENABLE_CAP:		return hv_ioctl_enable_cap(vcpu, argp);
 	case KVM_GET_TSC_KHZ:		return vcpu->pv.tsc_khz;
 	case KVM_SET_TSC_KHZ:		return hv_tsc_set_khz(vcpu, arg);
 	case KVM_HAS_DEVICE_ATTR:

@@ -5,6 +5,11 @@
 
 #include <linux/fs.h>
 
+struct hv_vcpu;
+struct kvm_cpuid2;
+
 long hv_vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+/* KVM_GET_SUPPORTED_HV_CPUID; @vcpu is NULL on the system descriptor. */
+long hv_copy_hyperv_cpuid(const struct hv_vcpu *vcpu, struct kvm_cpuid2 __user *arg);
 
 #endif

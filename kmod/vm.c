@@ -2,6 +2,7 @@
 /* A VM: creation, lifetime, its ioctls (one function per ioctl that needs more than a line). */
 #include <linux/anon_inodes.h>
 #include <linux/fs.h>
+#include <linux/kvm_para.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -242,6 +243,12 @@ static long hv_vm_ioctl_msi(struct hv_vm *vm, void __user *argp)
 	return hv_irq_signal_msi(vm, &msi);
 }
 
+static long hv_vm_ioctl_hyperv_eventfd(struct hv_vm *vm, void __user *argp)
+{
+	HV_COPY_IN(struct kvm_hyperv_eventfd, args);
+	return hv_hyperv_eventfd(vm, &args);
+}
+
 static long hv_vm_ioctl_create_pit(struct hv_vm *vm, void __user *argp)
 {
 	HV_COPY_IN(struct kvm_pit_config, config);
@@ -307,6 +314,8 @@ static long hv_vm_ioctl_irq(struct hv_vm *vm, unsigned int cmd, void __user *arg
 		return hv_vm_ioctl_irqfd(vm, argp);
 	case KVM_IOEVENTFD:
 		return hv_vm_ioctl_ioeventfd(vm, argp);
+	case KVM_HYPERV_EVENTFD:
+		return hv_vm_ioctl_hyperv_eventfd(vm, argp);
 	default:
 		return -ENOTTY;
 	}
@@ -395,6 +404,7 @@ static void hv_vm_free(struct hv_vm *vm)
 	xa_for_each(&vm->vcpus, i, vcpu)
 		hv_vcpu_destroy(vcpu);
 	xa_destroy(&vm->vcpus);
+	hv_hyperv_vm_free(vm);
 	hv_irq_vm_free(vm);
 	hv_slots_free(vm);
 	hv_msr_filter_free(vm);
@@ -459,12 +469,17 @@ static struct hv_vm *hv_vm_alloc(void)
 	r = hv_irq_vm_init(vm);
 	if (r)
 		goto slots;
+	r = hv_hyperv_vm_init(vm);
+	if (r)
+		goto irq;
 	hv_clock_vm_init(vm);
 	r = hv_mmu_init(vm);
 	if (r)
-		goto irq;
+		goto hyperv;
 	return vm;
 
+hyperv:
+	hv_hyperv_vm_free(vm);
 irq:
 	hv_irq_vm_free(vm);
 slots:

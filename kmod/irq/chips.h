@@ -90,6 +90,10 @@ struct hv_irq_route {
 			u32 chip;	/* KVM_IRQCHIP_* */
 			u32 pin;	/* of the PIC pair: 0-15 */
 		};
+		struct {
+			u32 vp;		/* Hyper-V: whose... */
+			u32 sint;	/* ...synthetic interrupt source */
+		};
 		struct hv_apic_irq msi;
 	};
 };
@@ -99,6 +103,7 @@ struct hv_irq_route {
  */
 struct hv_irq_routing {
 	u32 nr, nr_gsis;
+	bool has_sints;
 	s16 ioapic_gsi[HV_IOAPIC_PINS];	/* pin -> GSI, -1: none */
 	s16 pic_gsi[HV_PIC_PINS];
 	u16 *first;

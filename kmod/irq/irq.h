@@ -65,6 +65,17 @@ int hv_irq_set_routing(struct hv_vm *vm, const struct kvm_irq_routing_entry *ent
 		       u32 flags);
 int hv_irq_signal_msi(struct hv_vm *vm, const struct kvm_msi *msi);
 
+/*
+ * Hyper-V's SynIC (x86/synic.c) as an interrupt controller: raise a SINT of a VP (any context, as
+ * hv_apic_deliver() or -errno); what its vectors mean to the local APIC.
+ */
+int hv_synic_set_irq(struct hv_vm *vm, u32 vp, u32 sint);
+bool hv_synic_has_vector(const struct hv_vcpu *vcpu, u8 vector);
+bool hv_synic_auto_eoi(const struct hv_vcpu *vcpu, u8 vector);
+void hv_synic_eoi(struct hv_vcpu *vcpu, u8 vector);	/* of a vector that it has */
+/* The guest is done with a SINT: tell those who listen to its GSI. */
+void hv_irq_notify_sint(struct hv_vm *vm, u32 vp, u32 sint);
+
 int hv_irqfd(struct hv_vm *vm, const struct kvm_irqfd *args);
 int hv_ioeventfd(struct hv_vm *vm, const struct kvm_ioeventfd *args);
 int hv_irqfd_init(void);			/* module load: work queue */
@@ -98,6 +109,10 @@ int hv_lapic_tpr_threshold(const struct hv_vcpu *vcpu);
 int hv_lapic_set_base(struct hv_vcpu *vcpu, u64 value, bool host_initiated);
 int hv_lapic_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value);
 int hv_lapic_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value);
+/* Hyper-V's MSRs for three APIC registers, in either mode: 0 or 1 (#GP). */
+enum hv_lapic_hyperv_reg { HV_LAPIC_HYPERV_EOI, HV_LAPIC_HYPERV_ICR, HV_LAPIC_HYPERV_TPR };
+int hv_lapic_hyperv_get(struct hv_vcpu *vcpu, enum hv_lapic_hyperv_reg reg, u64 *value);
+int hv_lapic_hyperv_set(struct hv_vcpu *vcpu, enum hv_lapic_hyperv_reg reg, u64 value);
 /* HV_REQ_IOAPIC_EOI: the vector for KVM_EXIT_IOAPIC_EOI. */
 u8 hv_lapic_eoi_vector(const struct hv_vcpu *vcpu);
 u64 hv_lapic_get_tscdeadline(const struct hv_vcpu *vcpu);

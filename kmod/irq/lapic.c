@@ -124,6 +124,12 @@ int hv_irq_ack(struct hv_vcpu *vcpu)
 	if (vector < 0)
 		return -1;
 	hv_lapic_clear_irr(l, vector);
+	if (unlikely(vcpu->hyperv) && hv_synic_auto_eoi(vcpu, vector)) {
+		/* It ends as it begins; what it kept out may come next. */
+		if (READ_ONCE(l->irr_words))
+			hv_request(vcpu, HV_REQ_EVENT);
+		return vector;
+	}
 	__set_bit(vector & 31, hv_apic_set_word(l, HV_APIC_ISR, vector));
 	l->isr_words |= BIT(vector >> 5);
 	return vector;
@@ -177,6 +183,8 @@ void hv_lapic_eoi(struct hv_lapic *l)
 	if (!hv_apic_read(l, HV_APIC_ISR + (vector >> 5) * 0x10))
 		l->isr_words &= ~BIT(vector >> 5);
 
+	if (unlikely(l->vcpu->hyperv) && hv_synic_has_vector(l->vcpu, vector))
+		hv_synic_eoi(l->vcpu, vector);
 	level = hv_apic_set_test(l, HV_APIC_TMR, vector);
 	if (ioapic && (level || test_bit(vector, ioapic->eoi_vectors)))
 		hv_ioapic_eoi(ioapic, vector, level);
@@ -475,4 +483,40 @@ int hv_lapic_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value)
 		return 0;
 	}
 	return hv_lapic_reg_write(l, reg, value);
+}
+
+/* ---- Hyper-V: three registers as MSRs ------------------------------------------------------ */
+
+int hv_lapic_hyperv_get(struct hv_vcpu *vcpu, enum hv_lapic_hyperv_reg reg, u64 *value)
+{
+	struct hv_lapic *l = vcpu->lapic;
+
+	if (!l || reg == HV_LAPIC_HYPERV_EOI)
+		return 1;
+	if (reg == HV_LAPIC_HYPERV_TPR)
+		*value = hv_apic_read(l, HV_APIC_TPR);
+	else
+		*value = hv_apic_read(l, HV_APIC_ICR) | (u64)hv_apic_read(l, HV_APIC_ICR2) << 32;
+	return 0;
+}
+
+int hv_lapic_hyperv_set(struct hv_vcpu *vcpu, enum hv_lapic_hyperv_reg reg, u64 value)
+{
+	struct hv_lapic *l = vcpu->lapic;
+
+	if (!l)
+		return 1;
+	if (reg != HV_LAPIC_HYPERV_ICR) {
+		if (value >> 32)
+			return 1;
+		if (reg == HV_LAPIC_HYPERV_TPR)
+			return hv_lapic_reg_write(l, HV_APIC_TPR, value);
+		/* Any value, in either mode. */
+		hv_lapic_eoi(l);
+		return 0;
+	}
+	if (l->x2apic)
+		return hv_lapic_x2_icr(l, value);
+	hv_lapic_reg_write(l, HV_APIC_ICR2, value >> 32);
+	return hv_lapic_reg_write(l, HV_APIC_ICR, value);
 }

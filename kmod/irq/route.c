@@ -63,6 +63,8 @@ static int hv_route_set(struct hv_vm *vm, const struct hv_irq_route *route, u32 
 {
 	if (route->type == KVM_IRQ_ROUTING_MSI)
 		return level ? hv_apic_deliver(vm, NULL, &route->msi) : -1;
+	if (route->type == KVM_IRQ_ROUTING_HV_SINT)
+		return level ? hv_synic_set_irq(vm, route->vp, route->sint) : -1;
 	if (route->chip == KVM_IRQCHIP_IOAPIC)
 		return hv_ioapic_set_irq(vm->ioapic, route->pin, source_id, level);
 	return hv_pic_set_irq(vm->pic, route->pin, source_id, level);
@@ -143,21 +145,46 @@ static int hv_pin_gsi(const struct hv_irq_routing *routing, u32 chip, unsigned i
 	return chip == KVM_IRQCHIP_IOAPIC ? routing->ioapic_gsi[pin] : routing->pic_gsi[pin];
 }
 
-void hv_irq_notify_ack(struct hv_vm *vm, u32 chip, unsigned int pin)
+/* irq_srcu held. */
+static void hv_irq_notify_gsi(struct hv_vm *vm, u32 gsi)
 {
 	struct hv_irq_ack *ack;
+
+	hlist_for_each_entry_srcu(ack, &vm->irq_acks, node, srcu_read_lock_held(&vm->irq_srcu)) {
+		if (ack->gsi == gsi)
+			ack->fn(ack);
+	}
+}
+
+void hv_irq_notify_ack(struct hv_vm *vm, u32 chip, unsigned int pin)
+{
 	int gsi, idx;
 
 	if (hlist_empty(&vm->irq_acks))
 		return;
 	idx = srcu_read_lock(&vm->irq_srcu);
 	gsi = hv_pin_gsi(srcu_dereference(vm->routing, &vm->irq_srcu), chip, pin);
-	if (gsi >= 0) {
-		hlist_for_each_entry_srcu(ack, &vm->irq_acks, node,
-					  srcu_read_lock_held(&vm->irq_srcu)) {
-			if (ack->gsi == (u32)gsi)
-				ack->fn(ack);
-		}
+	if (gsi >= 0)
+		hv_irq_notify_gsi(vm, gsi);
+	srcu_read_unlock(&vm->irq_srcu, idx);
+}
+
+void hv_irq_notify_sint(struct hv_vm *vm, u32 vp, u32 sint)
+{
+	const struct hv_irq_routing *routing;
+	u32 i;
+	int idx;
+
+	if (hlist_empty(&vm->irq_acks))
+		return;
+	idx = srcu_read_lock(&vm->irq_srcu);
+	routing = srcu_dereference(vm->routing, &vm->irq_srcu);
+	for (i = 0; routing && routing->has_sints && i < routing->nr; i++) {
+		const struct hv_irq_route *route = &routing->entry[i];
+
+		if (route->type == KVM_IRQ_ROUTING_HV_SINT && route->vp == vp &&
+		    route->sint == sint)
+			hv_irq_notify_gsi(vm, route->gsi);
 	}
 	srcu_read_unlock(&vm->irq_srcu, idx);
 }
@@ -217,6 +244,10 @@ static int hv_route_parse(struct hv_vm *vm, const struct kvm_irq_routing_entry *
 		if (!hv_msi_decode(vm, ue->u.msi.address_lo, ue->u.msi.address_hi,
 				   ue->u.msi.data, &route->msi))
 			return -EINVAL;
+		return 0;
+	case KVM_IRQ_ROUTING_HV_SINT:
+		route->vp = ue->u.hv_sint.vcpu;
+		route->sint = ue->u.hv_sint.sint;
 		return 0;
 	case KVM_IRQ_ROUTING_IRQCHIP:
 		break;
@@ -310,6 +341,7 @@ static struct hv_irq_routing *hv_routing_build(struct hv_vm *vm,
 		if (!hv_route_fits(have, fill[route.gsi], &route))
 			goto invalid;
 		have[fill[route.gsi]++] = route;
+		routing->has_sints |= route.type == KVM_IRQ_ROUTING_HV_SINT;
 		hv_routing_map_pin(routing, &route);
 	}
 	kvfree(fill);

@@ -7,6 +7,7 @@
 #include <linux/swap.h>
 
 #include "../compat/gup.h"
+#include "../x86/x86.h"
 #include "tdp.h"
 
 /* What became of the look-up besides -errno. */
@@ -76,6 +77,25 @@ static int hv_lookup_slow(struct hv_map *map, struct mm_struct *mm, bool may_wri
 	}
 	*page = first;
 	map->pfn = page_to_pfn(first);
+	map->writable = write;
+	return HV_LOOKUP_OK;
+}
+
+/*
+ * As far as that goes without waiting for a device or for anybody: HV_LOOKUP_OK, HV_LOOKUP_SLEEP
+ * where it would have to wait, HV_LOOKUP_AGAIN for everything else.
+ */
+static int hv_lookup_nowait(struct hv_map *map, struct page **page)
+{
+	bool write = map->access & HV_ACCESS_WRITE;
+	unsigned int flags = FOLL_NOWAIT | HV_FOLL_NUMA | (write ? FOLL_WRITE : 0);
+	long n = get_user_pages_unlocked(map->hva, 1, page, flags);
+
+	if (!n || n == -EAGAIN)
+		return HV_LOOKUP_SLEEP;
+	if (n < 0)
+		return HV_LOOKUP_AGAIN;
+	map->pfn = page_to_pfn(*page);
 	map->writable = write;
 	return HV_LOOKUP_OK;
 }
@@ -215,7 +235,14 @@ int hv_mmu_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 	smp_rmb();
 	/* A logging slot is writable only where it was written to. */
 	may_write = !(slot->flags & KVM_MEM_READONLY) && (write || !hv_slot_logs(slot));
-	ret = hv_lookup(&map, vm->mm, may_write, may_sleep, &page);
+	ret = HV_LOOKUP_AGAIN;
+	if (may_sleep && hv_apf_possible(vcpu)) {
+		ret = hv_lookup_nowait(&map, &page);
+		if (ret == HV_LOOKUP_SLEEP && hv_apf_start(vcpu, map.gfn, map.hva, write))
+			return HV_FAULT_FIXED;
+	}
+	if (ret != HV_LOOKUP_OK)
+		ret = hv_lookup(&map, vm->mm, may_write, may_sleep, &page);
 	if (ret == HV_LOOKUP_SLEEP)
 		return HV_FAULT_SLEEP;
 	if (ret == HV_LOOKUP_AGAIN)

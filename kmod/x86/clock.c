@@ -132,11 +132,13 @@ static void hv_clock_request_all(struct hv_vm *vm)
 {
 	struct hv_vcpu *vcpu;
 	unsigned long i;
+	bool reference;
 
 	if (!READ_ONCE(vm->online_vcpus))
 		return;
+	reference = hv_hyperv_clock_changed(vm);
 	hv_for_each_vcpu(vm, vcpu, i)
-		if (READ_ONCE(vcpu->pv.msr_system_time) & HV_PV_TIME_ENABLED)
+		if (reference || (READ_ONCE(vcpu->pv.msr_system_time) & HV_PV_TIME_ENABLED))
 			hv_request_kick(vcpu, HV_REQ_CLOCK);
 }
 
@@ -228,6 +230,22 @@ int hv_clock_update(struct hv_vcpu *vcpu)
 	vcpu->pv.guest_stopped = false;
 	vcpu->pv.clock_written_ns = ktime_get_boottime_ns();
 	return 0;
+}
+
+bool hv_clock_line_get(struct hv_vm *vm, struct hv_clock_line *line)
+{
+	struct hv_vcpu *vcpu = xa_load(&vm->vcpus, 0);
+	struct hv_scale scale = hv_scale_of(tsc_khz);
+	u64 tsc;
+
+	if (!vcpu || !hv_clock_stable(vm))
+		return false;
+	/* Now, and not the VM's pair: that may be older than the vCPU, whose TSC began at 0. */
+	line->ns = hv_clock_read(vm, &tsc);
+	line->tsc = tsc + READ_ONCE(vcpu->pv.tsc_offset);
+	line->mul = scale.mul;
+	line->shift = scale.shift;
+	return true;
 }
 
 bool hv_clock_stale(const struct hv_vcpu *vcpu)

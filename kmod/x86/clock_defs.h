@@ -42,8 +42,14 @@ struct hv_pv_steal {
 	u32 pad[11];
 };
 static_assert(sizeof(struct hv_pv_steal) == 64);
+static_assert(offsetof(struct hv_pv_steal, preempted) == 16);
 
 #define HV_PV_STEAL_ENABLED		0x01ULL
 #define HV_PV_STEAL_RESERVED		0x3eULL
+#define HV_PV_STEAL_ADDR		(~0x3fULL)
+
+/* hv_pv_steal.preempted: does not run; a guest sets the second in place of a TLB flush by IPI. */
+#define HV_PV_STEAL_PREEMPTED		0x01
+#define HV_PV_STEAL_FLUSH_TLB		0x02
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "../trace.h"
 #include "cpuid_policy.h"
+#include "hyperv_defs.h"
 #include "msr_defs.h"
 #include "x86.h"
 #include "xstate_defs.h"
@@ -138,6 +139,8 @@ void hv_cpuid_query(struct hv_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx
 	*ebx = e->ebx;
 	*ecx = e->ecx;
 	*edx = e->edx;
+	if (unlikely(function == 0x80000007) && hv_hyperv_hides_invariant_tsc(vcpu))
+		*edx &= ~TLFS_INVARIANT_TSC_BIT;
 out:
 	trace_hv_cpuid(vcpu->id, function, index, *eax, *ebx, *ecx, *edx);
 }
@@ -258,6 +261,29 @@ static void hv_cpuid_derive_features(struct hv_cpuid *cpuid)
 	cpuid->has_svm = hv_leaf(cpuid, 0x80000001, 0, HV_CPUID_ECX) & BIT(2);
 }
 
+/*
+ * KVM's features are in the leaf after the one with its signature, wherever that is: another
+ * interface, as Hyper-V's, may have taken the first place.
+ */
+static void hv_cpuid_find_pv(struct hv_cpuid *cpuid)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u32 base;
+
+	for (base = HV_CPUID_PV_BASE; base < HV_CPUID_PV_LIMIT; base += HV_CPUID_PV_STEP) {
+		e = hv_cpuid_find(cpuid, base, 0);
+		if (!e || e->ebx != HV_CPUID_PV_EBX || e->ecx != HV_CPUID_PV_ECX ||
+		    e->edx != HV_CPUID_PV_EDX)
+			continue;
+		e = hv_cpuid_find(cpuid, base + 1, 0);
+		if (e) {
+			cpuid->kvm_features = e->eax;
+			cpuid->leaf_pv = e - cpuid->entry + 1;
+		}
+		return;
+	}
+}
+
 /* Everything hot paths and register checks ask about. */
 static void hv_cpuid_derive(struct hv_cpuid *cpuid)
 {
@@ -268,9 +294,18 @@ static void hv_cpuid_derive(struct hv_cpuid *cpuid)
 	hv_cpuid_derive_features(cpuid);
 	cpuid->vendor_amd = hv_is_amd(hv_cpuid_find(cpuid, 0, 0));
 	cpuid->maxphyaddr = hv_leaf(cpuid, 0x80000008, 0, HV_CPUID_EAX) & 0xff ?: 36;
-	cpuid->kvm_features = hv_leaf(cpuid, HV_CPUID_PV_FEATURES, 0, HV_CPUID_EAX);
+	hv_cpuid_find_pv(cpuid);
 	cpuid->has_kvmclock = cpuid->kvm_features & (HV_PV_CLOCKSOURCE | HV_PV_CLOCKSOURCE2);
 	cpuid->has_steal = cpuid->kvm_features & HV_PV_STEAL_TIME;
+	cpuid->has_hyperv = hv_leaf(cpuid, TLFS_CPUID_INTERFACE, 0, HV_CPUID_EAX) == TLFS_INTERFACE;
+	if (cpuid->has_hyperv) {
+		cpuid->hyperv_eax = hv_leaf(cpuid, TLFS_CPUID_FEATURES, 0, HV_CPUID_EAX);
+		cpuid->hyperv_ebx = hv_leaf(cpuid, TLFS_CPUID_FEATURES, 0, HV_CPUID_EBX);
+		cpuid->hyperv_edx = hv_leaf(cpuid, TLFS_CPUID_FEATURES, 0, HV_CPUID_EDX);
+		cpuid->hyperv_hints = hv_leaf(cpuid, TLFS_CPUID_HINTS, 0, HV_CPUID_EAX);
+		cpuid->hyperv_spins = hv_leaf(cpuid, TLFS_CPUID_HINTS, 0, HV_CPUID_EBX);
+		cpuid->hyperv_debug = hv_leaf(cpuid, TLFS_CPUID_DEBUG_FEATURES, 0, HV_CPUID_EAX);
+	}
 	cpuid->xcr0 = hv_leaf(cpuid, 0xd, 0, HV_CPUID_EAX) |
 		      (u64)hv_leaf(cpuid, 0xd, 0, HV_CPUID_EDX) << 32;
 	cpuid->xcr0 &= hv_caps.xcr0;
@@ -311,6 +346,11 @@ static void hv_cpuid_refresh_table(struct hv_vcpu *vcpu, struct hv_cpuid *cpuid)
 		hv_bit(&e->edx, 9, vcpu->msrs.apic_base & MSR_IA32_APICBASE_ENABLE);
 		if (!hv_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
 			hv_bit(&e->ecx, 3, vcpu->msrs.misc_enable & HV_MISC_ENABLE_MWAIT);
+	}
+	/* Nobody can be kicked out of a HLT that does not exit. */
+	if (cpuid->leaf_pv && (vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)) {
+		cpuid->entry[cpuid->leaf_pv - 1].eax &= ~HV_PV_UNHALT;
+		cpuid->kvm_features &= ~HV_PV_UNHALT;
 	}
 	if (cpuid->leaf_7 && hv_caps.pku)
 		hv_bit(&cpuid->entry[cpuid->leaf_7 - 1].ecx, 4, cr4 & X86_CR4_PKE);
@@ -395,6 +435,10 @@ int hv_cpuid_set(struct hv_vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, u
 
 		kvfree(cpuid);
 		return same ? 0 : -EINVAL;
+	}
+	if (cpuid->has_hyperv && hv_hyperv_vcpu_prepare(vcpu)) {
+		kvfree(cpuid);
+		return -ENOMEM;
 	}
 	hv_cpuid_install(vcpu, cpuid);
 	hv_ops.update(vcpu);

@@ -341,10 +341,9 @@ static void hv_emit_pv(struct hv_policy *p)
 	struct hv_cpuid_leaf l = { .function = HV_CPUID_PV_BASE };
 
 	l.reg[HV_CPUID_EAX] = HV_CPUID_PV_FEATURES;
-	/* "KVMKVMKVM": guests look for the interface under this name. */
-	l.reg[HV_CPUID_EBX] = 0x4b4d564b;
-	l.reg[HV_CPUID_ECX] = 0x564b4d56;
-	l.reg[HV_CPUID_EDX] = 0x0000004d;
+	l.reg[HV_CPUID_EBX] = HV_CPUID_PV_EBX;
+	l.reg[HV_CPUID_ECX] = HV_CPUID_PV_ECX;
+	l.reg[HV_CPUID_EDX] = HV_CPUID_PV_EDX;
 	hv_emit(p, &l);
 	l = (struct hv_cpuid_leaf) { .function = HV_CPUID_PV_FEATURES };
 	l.reg[HV_CPUID_EAX] = HV_PV_FEATURES;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The guest's model-specific registers. One switch each for reading and writing; what has no switch
- * label is tried as a memory-type or machine-check register, then as one that only ever reads as a
- * constant; the rest is #GP.
+ * label is tried as a paravirtual one (KVM's, then Hyper-V's), as a memory-type or machine-check
+ * register, then as one that only ever reads as a constant; the rest is #GP.
  *
  * Values and errors follow KVM's, since guests and user space are made for those.
  */
@@ -13,6 +13,7 @@
 #include <asm/msr-index.h>
 
 #include "../irq/irq.h"
+#include "hyperv_defs.h"
 #include "msr_defs.h"
 #include "x86.h"
 
@@ -116,8 +117,12 @@ static const struct hv_msr_constant *hv_msr_constant(u32 index)
 static int hv_msr_get_rest(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 {
 	const struct hv_msr_constant *c;
-	int r = hv_mtrr_get(vcpu, index, value);
+	int r = hv_pv_msr_get(vcpu, index, value, host);
 
+	if (r == -ENOENT)
+		r = hv_hyperv_msr_get(vcpu, index, value, host);
+	if (r == -ENOENT)
+		r = hv_mtrr_get(vcpu, index, value);
 	if (r == -ENOENT)
 		r = hv_mce_get(vcpu, index, value, host);
 	if (r != -ENOENT)
@@ -129,11 +134,15 @@ static int hv_msr_get_rest(struct hv_vcpu *vcpu, u32 index, u64 *value, bool hos
 	return 0;
 }
 
-static int hv_msr_set_rest(struct hv_vcpu *vcpu, u32 index, u64 value, bool host)
+static int hv_msr_set_rest(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep)
 {
 	const struct hv_msr_constant *c;
-	int r = hv_mtrr_set(vcpu, index, value);
+	int r = hv_pv_msr_set(vcpu, index, value, host, may_sleep);
 
+	if (r == -ENOENT)
+		r = hv_hyperv_msr_set(vcpu, index, value, host, may_sleep);
+	if (r == -ENOENT)
+		r = hv_mtrr_set(vcpu, index, value);
 	if (r == -ENOENT)
 		r = hv_mce_set(vcpu, index, value, host);
 	if (r != -ENOENT)
@@ -224,17 +233,6 @@ int hv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 		return 0;
 	case MSR_AMD64_DE_CFG:
 		return hv_msr_feature_get(index, value);
-	case HV_MSR_PV_SYSTEM_TIME:
-	case HV_MSR_PV_SYSTEM_TIME_OLD:
-		*value = vcpu->pv.msr_system_time;
-		return 0;
-	case HV_MSR_PV_WALL_CLOCK:
-	case HV_MSR_PV_WALL_CLOCK_OLD:
-		*value = vcpu->vm->msr_wall_clock;
-		return 0;
-	case HV_MSR_PV_STEAL_TIME:
-		*value = vcpu->pv.msr_steal_time;
-		return 0;
 	default:
 		return hv_msr_get_rest(vcpu, index, value, host);
 	}
@@ -440,17 +438,8 @@ int hv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_s
 		return hv_msr_set_hwcr(vcpu, value);
 	case MSR_AMD64_DE_CFG:
 		return (value & ~HV_DE_CFG_LFENCE_SERIALIZE) != 0;
-	case HV_MSR_PV_SYSTEM_TIME:
-	case HV_MSR_PV_SYSTEM_TIME_OLD:
-		return hv_clock_set_msr(vcpu, value);
-	case HV_MSR_PV_WALL_CLOCK:
-	case HV_MSR_PV_WALL_CLOCK_OLD:
-		/* Written to guest memory at once, which may fault. */
-		return may_sleep ? hv_clock_set_wall(vcpu, value) : -EAGAIN;
-	case HV_MSR_PV_STEAL_TIME:
-		return hv_steal_set_msr(vcpu, value);
 	default:
-		return hv_msr_set_rest(vcpu, index, value, host);
+		return hv_msr_set_rest(vcpu, index, value, host, may_sleep);
 	}
 }
 
@@ -465,7 +454,17 @@ static const u32 hv_msr_save_list[] = {
 	HV_MSR_PLATFORM_INFO, HV_MSR_MISC_FEATURES_ENABLES, HV_MSR_ARCH_CAPABILITIES,
 	HV_MSR_UCODE_REV, HV_MSR_POWER_CTL, MSR_K7_HWCR,
 	HV_MSR_PV_WALL_CLOCK_OLD, HV_MSR_PV_SYSTEM_TIME_OLD, HV_MSR_PV_WALL_CLOCK,
-	HV_MSR_PV_SYSTEM_TIME, HV_MSR_PV_STEAL_TIME,
+	HV_MSR_PV_SYSTEM_TIME, HV_MSR_PV_STEAL_TIME, HV_MSR_PV_EOI, HV_MSR_PV_POLL_CONTROL,
+	HV_MSR_PV_ASYNC_PF, HV_MSR_PV_ASYNC_PF_INT, HV_MSR_PV_ASYNC_PF_ACK,
+	TLFS_MSR_GUEST_OS_ID, TLFS_MSR_HYPERCALL, TLFS_MSR_TIME_REF_COUNT,
+	TLFS_MSR_REFERENCE_TSC, TLFS_MSR_TSC_FREQUENCY, TLFS_MSR_APIC_FREQUENCY,
+	TLFS_MSR_CRASH_P0, TLFS_MSR_CRASH_P0 + 1, TLFS_MSR_CRASH_P0 + 2, TLFS_MSR_CRASH_P0 + 3,
+	TLFS_MSR_CRASH_P4, TLFS_MSR_CRASH_CTL, TLFS_MSR_RESET, TLFS_MSR_VP_INDEX,
+	TLFS_MSR_VP_RUNTIME, TLFS_MSR_SCONTROL, TLFS_MSR_STIMER0_CONFIG, TLFS_MSR_VP_ASSIST_PAGE,
+	TLFS_MSR_REENLIGHTENMENT, TLFS_MSR_TSC_EMUL_CONTROL, TLFS_MSR_TSC_EMUL_STATUS,
+	TLFS_MSR_TSC_INVARIANT, TLFS_MSR_SYNDBG_OPTIONS, TLFS_MSR_SYNDBG_CONTROL,
+	TLFS_MSR_SYNDBG_STATUS, TLFS_MSR_SYNDBG_SEND, TLFS_MSR_SYNDBG_RECV,
+	TLFS_MSR_SYNDBG_PENDING,
 	/* Those below only where the host has them: hv_msr_module_init(). */
 	MSR_TSC_AUX, MSR_IA32_SPEC_CTRL,
 };
@@ -564,9 +563,8 @@ void hv_msr_reset(struct hv_vcpu *vcpu, bool init)
 		m->mtrr_def_type = 0;
 		m->hwcr = 0;
 		m->virt_spec_ctrl = 0;
-		vcpu->pv.msr_system_time = 0;
-		vcpu->pv.msr_steal_time = 0;
 	}
+	hv_pv_reset(vcpu, init);
 	hv_ops.msr_set(vcpu, MSR_IA32_SPEC_CTRL, 0);
 	hv_cpuid_refresh(vcpu);
 }

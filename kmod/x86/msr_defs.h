@@ -84,11 +84,16 @@
 #define HV_MCG_CAP_CTL_P		BIT_ULL(8)
 #define HV_MCG_CAP_EXT_CNT		0xff0000ULL
 
-/* Paravirtual clocks and steal time (asm/kvm_para.h) */
+/* KVM's paravirtual interfaces (asm/kvm_para.h) */
 #define HV_MSR_PV_WALL_CLOCK_OLD	0x00000011
 #define HV_MSR_PV_SYSTEM_TIME_OLD	0x00000012
 #define HV_MSR_PV_WALL_CLOCK		0x4b564d00
 #define HV_MSR_PV_SYSTEM_TIME		0x4b564d01
+#define HV_MSR_PV_ASYNC_PF		0x4b564d02
 #define HV_MSR_PV_STEAL_TIME		0x4b564d03
+#define HV_MSR_PV_EOI			0x4b564d04
+#define HV_MSR_PV_POLL_CONTROL		0x4b564d05
+#define HV_MSR_PV_ASYNC_PF_INT		0x4b564d06
+#define HV_MSR_PV_ASYNC_PF_ACK		0x4b564d07
 
 #endif

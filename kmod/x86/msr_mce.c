@@ -172,6 +172,7 @@ int hv_msr_vcpu_init(struct hv_vcpu *vcpu)
 	if (!vcpu->msrs.mce_banks)
 		return -ENOMEM;
 	vcpu->msrs.mcg_cap = HV_MCE_BANKS;	/* until KVM_X86_SETUP_MCE */
+	vcpu->msrs.poll_control = 1;
 	return 0;
 }
 

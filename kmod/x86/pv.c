@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Paravirtual interfaces of KVM's ABI other than the clock: hypercalls, steal time. */
+/* KVM's hypercalls. */
 #include <linux/kvm_para.h>
-#include <linux/sched.h>
+#include <linux/mm.h>
 #include <asm/kvm_para.h>
 
+#include "../compat/kvm_run.h"
 #include "../irq/irq.h"
 #include "../irq/lapic.h"
 #include "../trace.h"
+#include "cpuid_policy.h"
 #include "x86.h"
 
 /*
  * KVM_HC_SEND_IPI: one interrupt to up to 128 vCPUs, @low and @high being a bit map of APIC ids
- * from
- * @first on. Returns how many took it.
+ * from @first on. Returns how many took it.
  */
 static u64 hv_hc_send_ipi(struct hv_vcpu *vcpu, u64 low, u64 high, u32 first, u32 icr, bool mode64)
 {
@@ -42,83 +43,103 @@ static u64 hv_hc_send_ipi(struct hv_vcpu *vcpu, u64 low, u64 high, u32 first, u3
 	return taken;
 }
 
-u64 hv_hypercall(struct hv_vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, bool mode64)
+/* The vCPU with an APIC id; NULL: there is none. */
+static struct hv_vcpu *hv_vcpu_by_apic_id(struct hv_vm *vm, u32 id)
 {
-	u64 ret;
+	struct hv_vcpu *vcpu;
+	unsigned long i;
 
-	if (!mode64) {
-		nr = (u32)nr;
-		a0 = (u32)a0;
-		a1 = (u32)a1;
-		a2 = (u32)a2;
-		a3 = (u32)a3;
-	}
-	trace_hv_hypercall(vcpu->id, nr, a0, a1, a2, a3);
-	hv_regs_need(vcpu, HV_REGS_CODE);
-	if (vcpu->regs.seg[HV_SS].dpl)
-		return -KVM_EPERM;
-	switch (nr) {
-	case KVM_HC_VAPIC_POLL_IRQ:
-		ret = 0;
-		break;
-	case KVM_HC_SEND_IPI:
-		ret = hv_hc_send_ipi(vcpu, a0, a1, a2, a3, mode64);
-		break;
-	default:
-		ret = -KVM_ENOSYS;
-		break;
-	}
-	return ret;
+	hv_for_each_vcpu(vm, vcpu, i)
+		if (vcpu->lapic && hv_apic_id(vcpu->lapic) == id)
+			return vcpu;
+	return NULL;
 }
 
-/* ---- steal time ---------------------------------------------------------------------------- */
-
-#define HV_STEAL_RESERVED	0x3e	/* bits 5:1 of the MSR */
-
-int hv_steal_set_msr(struct hv_vcpu *vcpu, u64 value)
+/* KVM_HC_SCHED_YIELD: the caller waits for that vCPU. */
+static u64 hv_hc_yield(struct hv_vcpu *vcpu, u32 id)
 {
-	if (value & HV_STEAL_RESERVED)
-		return 1;
-	vcpu->pv.msr_steal_time = value;
-	if (!(value & KVM_MSR_ENABLED))
-		return 0;
-	/* What was stolen before the guest asked is not reported. */
-	vcpu->pv.last_steal = current->sched_info.run_delay;
-	hv_request(vcpu, HV_REQ_STEAL);
+	struct hv_vcpu *target = hv_vcpu_by_apic_id(vcpu->vm, id);
+
+	if (target && target != vcpu && READ_ONCE(target->displaced)) {
+		vcpu->stats.directed_yields++;
+		hv_vcpu_yield_to(target);
+	}
 	return 0;
 }
 
-bool hv_steal_due(const struct hv_vcpu *vcpu)
+/* KVM_HC_KICK_CPU: that vCPU waits in HLT for a lock, maybe with interrupts off. */
+static u64 hv_hc_kick(struct hv_vcpu *vcpu, u32 id)
 {
-	return unlikely(vcpu->pv.msr_steal_time & KVM_MSR_ENABLED) &&
-	       current->sched_info.run_delay != vcpu->pv.last_steal;
+	struct hv_vcpu *target = hv_vcpu_by_apic_id(vcpu->vm, id);
+
+	if (target) {
+		WRITE_ONCE(target->para.unhalted, true);
+		hv_request_kick(target, HV_REQ_EVENT);
+	}
+	return hv_hc_yield(vcpu, id);
 }
 
-void hv_steal_update(struct hv_vcpu *vcpu)
+/* KVM_HC_MAP_GPA_RANGE: user space decides what a range of memory is. */
+static int hv_hc_map_gpa_range(struct hv_vcpu *vcpu, u64 gpa, u64 npages, u64 attrs, u64 *result)
 {
-	u64 gpa = vcpu->pv.msr_steal_time & ~0x3fULL;
-	struct hv_vm *vm = vcpu->vm;
-	struct kvm_steal_time st;
-	u64 delay = current->sched_info.run_delay;
+	struct kvm_run *run = vcpu->run;
+	u64 gfn = gpa >> PAGE_SHIFT;
 
-	if (!(vcpu->pv.msr_steal_time & KVM_MSR_ENABLED))
-		return;
-	/* The guest zeroed it; the sum is kept in its memory so that it survives migration. */
-	if (hv_guest_read(vm, gpa, &st, sizeof(st)))
-		return;
-	st.version = (st.version | 1) + 2;
-	if (hv_guest_write(vm, gpa + offsetof(struct kvm_steal_time, version), &st.version,
-			   sizeof(st.version)))
-		return;
-	smp_wmb();
-	/* Less than last time: another thread runs the vCPU now. */
-	if (delay > vcpu->pv.last_steal)
-		st.steal += delay - vcpu->pv.last_steal;
-	st.preempted = 0;
-	vcpu->pv.last_steal = delay;
-	hv_guest_write(vm, gpa, &st, sizeof(st));
-	smp_wmb();
-	st.version++;
-	hv_guest_write(vm, gpa + offsetof(struct kvm_steal_time, version), &st.version,
-		       sizeof(st.version));
+	if (!(READ_ONCE(vcpu->vm->hypercall_exits) & BIT_ULL(KVM_HC_MAP_GPA_RANGE)))
+		return HV_NEXT_NONE;
+	if (offset_in_page(gpa) || !npages || gfn + npages <= gfn) {
+		*result = -KVM_EINVAL;
+		return HV_NEXT_NONE;
+	}
+	run->exit_reason = KVM_EXIT_HYPERCALL;
+	memset(&run->hypercall, 0, sizeof(run->hypercall));
+	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
+	run->hypercall.args[0] = gpa;
+	run->hypercall.args[1] = npages;
+	run->hypercall.args[2] = attrs;
+	hv_hypercall_set_flags(run, hv_64bit_mode(vcpu) ? KVM_EXIT_HYPERCALL_LONG_MODE : 0);
+	return HV_NEXT_USER;
+}
+
+/* Those that may wait for the scheduler. */
+static bool hv_hc_sleeps(u64 nr)
+{
+	return nr == KVM_HC_KICK_CPU || nr == KVM_HC_SCHED_YIELD;
+}
+
+int hv_hypercall(struct hv_vcpu *vcpu, u64 *result, bool may_sleep)
+{
+	const u64 *gpr = vcpu->regs.gpr;
+	bool mode64 = hv_64bit_mode(vcpu);
+	u64 mask = mode64 ? ~0ULL : U32_MAX, nr = gpr[HV_RAX] & mask;
+	u64 a0 = gpr[HV_RBX] & mask, a1 = gpr[HV_RCX] & mask, a2 = gpr[HV_RDX] & mask;
+	u64 a3 = gpr[HV_RSI] & mask;
+
+	if (hv_hc_sleeps(nr) && !may_sleep)
+		return HV_NEXT_SLEEP;
+	trace_hv_hypercall(vcpu->id, nr, a0, a1, a2, a3);
+	*result = -KVM_EPERM;
+	if (vcpu->regs.seg[HV_SS].dpl)
+		return HV_NEXT_NONE;
+	*result = -KVM_ENOSYS;
+	switch (nr) {
+	case KVM_HC_VAPIC_POLL_IRQ:
+		*result = 0;
+		break;
+	case KVM_HC_KICK_CPU:
+		if (hv_pv_has(vcpu, HV_PV_UNHALT))
+			*result = hv_hc_kick(vcpu, a1);
+		break;
+	case KVM_HC_SEND_IPI:
+		if (hv_pv_has(vcpu, HV_PV_SEND_IPI))
+			*result = hv_hc_send_ipi(vcpu, a0, a1, a2, a3, mode64);
+		break;
+	case KVM_HC_SCHED_YIELD:
+		if (hv_pv_has(vcpu, HV_PV_SCHED_YIELD))
+			*result = hv_hc_yield(vcpu, a0);
+		break;
+	case KVM_HC_MAP_GPA_RANGE:
+		return hv_hc_map_gpa_range(vcpu, a0, a1, a2, result);
+	}
+	return HV_NEXT_NONE;
 }

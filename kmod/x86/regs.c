@@ -415,6 +415,9 @@ int hv_mp_state_get(struct hv_vcpu *vcpu, struct kvm_mp_state *mp)
 	if (vcpu->lapic && hv_lapic_has_event(vcpu))
 		hv_lapic_accept_event(vcpu);
 	mp->mp_state = vcpu->mp_state;
+	/* The kick is not part of the state: what it does is. */
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->para.unhalted))
+		mp->mp_state = KVM_MP_STATE_RUNNABLE;
 	return 0;
 }
 

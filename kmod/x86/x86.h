@@ -33,12 +33,16 @@ struct hv_cpuid {
 	bool has_nx, has_1g, has_lm, has_smep, has_smap, has_umip, has_pku, has_la57, has_pcid;
 	bool has_svm, has_vmx, has_mtrr, has_pat, has_mce, has_kvmclock, has_steal, has_pku_os;
 	bool vendor_amd;		/* AuthenticAMD or HygonGenuine: AMD flavour of MSR rules */
-	u32 kvm_features;		/* leaf 0x40000001 EAX */
+	u32 kvm_features;		/* EAX of the leaf after KVM's signature */
+	bool has_hyperv;		/* Hyper-V's signature is in leaf 0x40000001 */
+	u32 hyperv_eax, hyperv_ebx, hyperv_edx;	/* its features, leaf 0x40000003 */
+	u32 hyperv_hints, hyperv_spins;	/* leaf 0x40000004, EAX and EBX */
+	u32 hyperv_debug;		/* leaf 0x40000082, EAX */
 	u64 cr4_reserved, efer_reserved;/* bits the guest may not set */
 	u64 xcr0;			/* components leaf 0xd offers */
 	/* Position + 1 of a leaf's first entry, 0: none. Leaves outside are searched for. */
 	u16 basic[HV_CPUID_DIRECT], extended[HV_CPUID_DIRECT];
-	u16 leaf_1, leaf_7, leaf_d0, leaf_d1;	/* those with dynamic bits, likewise + 1 */
+	u16 leaf_1, leaf_7, leaf_d0, leaf_d1, leaf_pv;	/* those with dynamic bits, likewise + 1 */
 	struct kvm_cpuid_entry2 entry[];
 };
 
@@ -138,6 +142,13 @@ void hv_tsc_write(struct hv_vcpu *vcpu, u64 value, bool host);	/* keeps vCPUs' T
 void hv_tsc_set_offset(struct hv_vcpu *vcpu, u64 offset);
 int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz);
 int hv_tsc_set_default_khz(struct hv_vm *vm, u32 khz);		/* of vCPUs made after this */
+/* kvm-clock as a line: ns at a guest TSC, and the slope. False: the TSC is no measure of it. */
+struct hv_clock_line {
+	u64 tsc, ns;
+	u32 mul;
+	s8 shift;
+};
+bool hv_clock_line_get(struct hv_vm *vm, struct hv_clock_line *line);
 /* The vCPU runs on another host CPU now (load path, preemption off). */
 void hv_clock_vcpu_load(struct hv_vcpu *vcpu, int cpu);
 
@@ -151,13 +162,90 @@ long hv_dev_get_attr(const struct kvm_device_attr *attr);
 /* @cmd: KVM_HAS_, KVM_GET_ or KVM_SET_DEVICE_ATTR. */
 long hv_vcpu_attr(struct hv_vcpu *vcpu, unsigned int cmd, const struct kvm_device_attr *attr);
 
-/* ---- pv.c ---------------------------------------------------------------------------------- */
+/* ---- pv.c, pv_msr.c ------------------------------------------------------------------------ */
 
-/* KVM hypercalls: the value for RAX. */
-u64 hv_hypercall(struct hv_vcpu *vcpu, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, bool mode64);
+/* May the guest use this feature (HV_PV_* of cpuid_policy.h)? */
+static inline bool hv_pv_has(const struct hv_vcpu *vcpu, u32 feature)
+{
+	return !vcpu->para.enforce || (vcpu->cpuid->kvm_features & feature);
+}
+
+/* KVM's MSRs: -ENOENT: not one of them; else as hv_msr_get() and hv_msr_set(). */
+int hv_pv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host);
+int hv_pv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep);
+void hv_pv_reset(struct hv_vcpu *vcpu, bool init);
+/*
+ * A KVM hypercall: HV_NEXT_NONE and the value for RAX, HV_NEXT_USER with vcpu->run filled in, or
+ * HV_NEXT_SLEEP.
+ */
+int hv_hypercall(struct hv_vcpu *vcpu, u64 *result, bool may_sleep);
+
+/* ---- pv_steal.c ---------------------------------------------------------------------------- */
+
 void hv_steal_update(struct hv_vcpu *vcpu);			/* HV_REQ_STEAL; may sleep */
-bool hv_steal_due(const struct hv_vcpu *vcpu);	/* time was stolen since the last report */
+bool hv_steal_due(const struct hv_vcpu *vcpu);	/* there is something to report */
 int hv_steal_set_msr(struct hv_vcpu *vcpu, u64 value);
+/* The vCPU's thread leaves the CPU or KVM_RUN: tell the other vCPUs. Does not sleep. */
+void hv_steal_leave(struct hv_vcpu *vcpu);
+
+/* ---- pv_eoi.c ------------------------------------------------------------------------------ */
+
+/* Address, and bit 0: enabled. 0, 1 or -EAGAIN as hv_msr_set(). */
+int hv_pv_eoi_set_msr(struct hv_vcpu *vcpu, u64 value, bool may_sleep);
+/* @vector is about to be injected, eoi_on is set. */
+void hv_pv_eoi_arm(struct hv_vcpu *vcpu, u8 vector);
+/* After an exit and before events are injected, when eoi_armed. Does not sleep. */
+void hv_pv_eoi_exit(struct hv_vcpu *vcpu);
+/* Before user space looks at the vCPU; may sleep. */
+void hv_pv_eoi_disarm(struct hv_vcpu *vcpu);
+
+/* ---- async_pf.c ---------------------------------------------------------------------------- */
+
+/* Does the guest take part, and could the access that faults be put off now? */
+bool hv_apf_possible(struct hv_vcpu *vcpu);
+/*
+ * The page is not there without waiting: fetch it in the background. True: the guest was told of
+ * it or the vCPU halts; false: wait for it.
+ */
+bool hv_apf_start(struct hv_vcpu *vcpu, hv_gfn_t gfn, u64 hva, bool write);
+void hv_apf_update(struct hv_vcpu *vcpu);			/* HV_REQ_APF; may sleep */
+int hv_apf_set_enable(struct hv_vcpu *vcpu, u64 value);		/* MSRs: 0 or 1 */
+int hv_apf_set_vector(struct hv_vcpu *vcpu, u64 value);
+int hv_apf_acknowledge(struct hv_vcpu *vcpu, u64 value);
+void hv_apf_reset(struct hv_vcpu *vcpu);
+void hv_apf_vcpu_init(struct hv_vcpu *vcpu);
+void hv_apf_vcpu_free(struct hv_vcpu *vcpu);
+int hv_apf_init(void);			/* module load: work queue */
+void hv_apf_exit(void);
+
+/* ---- hyperv*.c, synic.c, stimer.c: more is in hyperv.h ------------------------------------- */
+
+#define HV_HYPERV_LEAVES	10
+/* KVM_GET_SUPPORTED_HV_CPUID: the number of leaves, or -E2BIG. @vcpu may be NULL. */
+int hv_hyperv_cpuid(const struct hv_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nr);
+int hv_hyperv_vm_init(struct hv_vm *vm);
+void hv_hyperv_vm_free(struct hv_vm *vm);
+int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu);	/* 0 or -ENOMEM; any number of times */
+void hv_hyperv_vcpu_free(struct hv_vcpu *vcpu);
+int hv_hyperv_set_enforce(struct hv_vcpu *vcpu, bool enforce);
+int hv_hyperv_enable_synic(struct hv_vcpu *vcpu, bool keep_pages);
+int hv_hyperv_eventfd(struct hv_vm *vm, const struct kvm_hyperv_eventfd *args);
+/* -ENOENT: not one of these; else as hv_msr_get() and hv_msr_set(). */
+int hv_hyperv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host);
+int hv_hyperv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep);
+/* Does the guest call hypercalls by Hyper-V's rules? */
+bool hv_hyperv_hypercalls(const struct hv_vcpu *vcpu);
+/* Such a call: HV_NEXT_NONE: done; _RESUME: an exception was queued; _USER; _SLEEP. */
+int hv_hyperv_hypercall(struct hv_vcpu *vcpu, bool may_sleep);
+void hv_hyperv_set_result(struct hv_vcpu *vcpu, u64 result);
+int hv_hyperv_exit(struct hv_vcpu *vcpu);		/* HV_REQ_HYPERV: HV_NEXT_USER, _RESUME */
+void hv_hyperv_complete(struct hv_vcpu *vcpu);		/* KVM_RUN after KVM_EXIT_HYPERV_SYNDBG */
+void hv_stimers_run(struct hv_vcpu *vcpu);		/* HV_REQ_STIMER; may sleep */
+/* The VM's clock changed: must its reference TSC page be written again (HV_REQ_CLOCK)? */
+bool hv_hyperv_clock_changed(struct hv_vm *vm);
+void hv_hyperv_clock_update(struct hv_vcpu *vcpu);	/* HV_REQ_CLOCK; may sleep */
+/* The invariant TSC stays hidden until the guest asks for it. */
+bool hv_hyperv_hides_invariant_tsc(const struct hv_vcpu *vcpu);
 
 /* ---- debug.c ------------------------------------------------------------------------------- */
 

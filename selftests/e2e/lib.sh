@@ -117,6 +117,7 @@ hvm_boot() {
 }
 
 # qemu_boot PROGRAM OVERLAY MACHINE SCRIPT [ARGUMENT...]: boot it with QEMU; MACHINE: q35, microvm.
+# CPU_MODEL: QEMU's -cpu, if not host.
 qemu_boot() {
 	local prog=$1 overlay=$2 machine=$3 script=$4 blk=virtio-blk-pci
 	local accel=kvm
@@ -124,7 +125,7 @@ qemu_boot() {
 	[ "$machine" = microvm ] && blk=virtio-blk-device
 	# QEMU 7.2 has no choice of device: kvm_device=1 gives it /dev/kvm.
 	[ "$prog" = qemu-7.2 ] || accel=kvm,device=$device
-	timeout -k 5 "${BOOT_TIMEOUT:-120}" "$prog" -M "$machine" -accel "$accel" -cpu host -m 512 \
+	timeout -k 5 "${BOOT_TIMEOUT:-120}" "$prog" -M "$machine" -accel "$accel" -cpu "${CPU_MODEL:-host}" -m 512 \
 		-nodefaults -no-user-config -display none -serial stdio -no-reboot \
 		-kernel /guest/vmlinuz -initrd /guest/initrd.img -append "$(guest_cmdline "$script")" \
 		-drive "file=$work/$overlay.qcow2,id=d,if=none" -device "$blk,drive=d" "$@" \

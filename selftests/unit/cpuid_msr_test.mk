@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 cpuid_msr_SRCS := selftests/unit/cpuid_msr_world.c selftests/unit/unit_test.c \
 	kmod/x86/cpuid.c kmod/x86/cpuid_policy.c \
-	kmod/x86/msr.c kmod/x86/msr_mem.c kmod/x86/msr_mce.c kmod/x86/regs.c
+	kmod/x86/msr.c kmod/x86/pv_msr.c kmod/x86/msr_mem.c kmod/x86/msr_mce.c kmod/x86/regs.c
 cpuid_msr_CFLAGS := -Iselftests/unit/kshim-x86 -Iselftests/unit/kshim-irq -Iselftests/unit/kshim \
 	-Ikmod
 UNIT_TESTS += cpuid_test msr_test regs_test

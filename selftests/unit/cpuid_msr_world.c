@@ -14,7 +14,8 @@ struct hv_x86_ops hv_ops;
 struct kshim_cpuinfo boot_cpu_data;
 u64 kshim_wrmsr_value;
 u32 kshim_wrmsr_index;
-unsigned int cm_updates, cm_flushes;
+unsigned int cm_updates, cm_flushes, cm_hyperv;
+bool cm_hide_invariant_tsc;
 bool kshim_fail_alloc;
 u64 kshim_now;
 int kshim_rcu_readers;
@@ -204,6 +205,61 @@ int hv_steal_set_msr(struct hv_vcpu *vcpu, u64 value)
 {
 	vcpu->pv.msr_steal_time = value;
 	return 0;
+}
+
+int hv_apf_set_enable(struct hv_vcpu *vcpu, u64 value)
+{
+	vcpu->apf.msr_enable = value;
+	return 0;
+}
+
+int hv_apf_set_vector(struct hv_vcpu *vcpu, u64 value)
+{
+	vcpu->apf.msr_int = value;
+	return 0;
+}
+
+int hv_apf_acknowledge(struct hv_vcpu *vcpu, u64 value)
+{
+	return 0;
+}
+
+void hv_apf_reset(struct hv_vcpu *vcpu)
+{
+	vcpu->apf.msr_enable = 0;
+}
+
+int hv_pv_eoi_set_msr(struct hv_vcpu *vcpu, u64 value, bool may_sleep)
+{
+	vcpu->para.msr_eoi = value;
+	return 0;
+}
+
+/* Hyper-V's registers are another world's: here they are 0, and user space's alone. */
+int hv_hyperv_msr_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
+{
+	if (index >> 12 != 0x40000)
+		return -ENOENT;
+	*value = 0;
+	return !host;
+}
+
+int hv_hyperv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep)
+{
+	if (index >> 12 != 0x40000)
+		return -ENOENT;
+	return !host || value;
+}
+
+int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu)
+{
+	cm_hyperv++;
+	return 0;
+}
+
+bool hv_hyperv_hides_invariant_tsc(const struct hv_vcpu *vcpu)
+{
+	return cm_hide_invariant_tsc;
 }
 
 int hv_lapic_set_base(struct hv_vcpu *vcpu, u64 value, bool user)

@@ -344,6 +344,58 @@ static void test_hostile_tables(void)
 	cm_stop();
 }
 
+/* KVM's features are found wherever its signature is; Hyper-V's only in their place. */
+static void test_interfaces(void)
+{
+	static struct kvm_cpuid_entry2 t[] = {
+		{.function = 0, .eax = 1},
+		{.function = 0x40000000, .eax = 0x40000004},
+		{.function = 0x40000001, .eax = 0x31237648},
+		{.function = 0x40000003, .eax = 0x11, .ebx = 0x22, .edx = 0x33},
+		{.function = 0x40000004, .eax = 0x44, .ebx = 0x55},
+		{.function = 0x40000100,
+	         .eax = 0x40000101,
+	         .ebx = 0x4b4d564b,
+	         .ecx = 0x564b4d56,
+	         .edx = 0x4d},
+		{.function = 0x40000101, .eax = HV_PV_UNHALT | HV_PV_EOI},
+		{.function = 0x80000007, .edx = 0x100},
+	};
+	const struct hv_cpuid *c;
+	u32 r[4];
+
+	cm_host_full();
+	cm_start();
+	cm_hyperv = 0;
+	CHECK_EQ(hv_cpuid_set(&cm_vcpu, t, ARRAY_SIZE(t)), 0);
+	c = cm_vcpu.cpuid;
+	CHECK_EQ(c->kvm_features, HV_PV_UNHALT | HV_PV_EOI);
+	CHECK(c->has_hyperv && cm_hyperv);
+	CHECK(c->hyperv_eax == 0x11 && c->hyperv_ebx == 0x22 && c->hyperv_edx == 0x33);
+	CHECK(c->hyperv_hints == 0x44 && c->hyperv_spins == 0x55);
+	query(0x80000007, 0, r);
+	CHECK_EQ(r[3], 0x100);
+	cm_hide_invariant_tsc = true;
+	query(0x80000007, 0, r);
+	CHECK_EQ(r[3], 0);
+	cm_hide_invariant_tsc = false;
+
+	/* Nobody kicks a vCPU out of a HLT that does not exit. */
+	cm_vm.disabled_exits = KVM_X86_DISABLE_EXITS_HLT;
+	CHECK_EQ(hv_cpuid_set(&cm_vcpu, t, ARRAY_SIZE(t)), 0);
+	CHECK_EQ(cm_vcpu.cpuid->kvm_features, HV_PV_EOI);
+	query(0x40000101, 0, r);
+	CHECK_EQ(r[0], HV_PV_EOI);
+	cm_vm.disabled_exits = 0;
+
+	t[2].eax = 0;
+	t[5].ebx = 0;
+	CHECK_EQ(hv_cpuid_set(&cm_vcpu, t, ARRAY_SIZE(t)), 0);
+	CHECK(!cm_vcpu.cpuid->kvm_features && !cm_vcpu.cpuid->has_hyperv);
+	CHECK(!cm_vcpu.cpuid->hyperv_eax);
+	cm_stop();
+}
+
 int main(void)
 {
 	static const struct cm_test tests[] = {
@@ -358,6 +410,7 @@ int main(void)
 		{ "out_of_range_amd", test_out_of_range_amd },
 		{ "out_of_range_intel", test_out_of_range_intel },
 		{ "topology_past_the_end", test_topology_past_the_end },
+		{ "interfaces", test_interfaces },
 		{ "widths", test_widths },
 		{ "set_after_run", test_set_after_run },
 		{ "no_memory", test_no_memory },

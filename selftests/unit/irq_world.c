@@ -104,6 +104,26 @@ void hv_tpr_accessed(struct hv_vcpu *vcpu, bool write)
 {
 }
 
+/* No SynIC here. */
+int hv_synic_set_irq(struct hv_vm *vm, u32 vp, u32 sint)
+{
+	return -EINVAL;
+}
+
+bool hv_synic_has_vector(const struct hv_vcpu *vcpu, u8 vector)
+{
+	return false;
+}
+
+bool hv_synic_auto_eoi(const struct hv_vcpu *vcpu, u8 vector)
+{
+	return false;
+}
+
+void hv_synic_eoi(struct hv_vcpu *vcpu, u8 vector)
+{
+}
+
 void hv_irqfd_release(struct hv_vm *vm)
 {
 }

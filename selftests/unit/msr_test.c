@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The guest's MSRs: who may read and write what. */
 #include "cpuid_msr_world.h"
+#include "x86/cpuid_policy.h"
 #include <asm/msr.h>
 #include <asm/msr-index.h>
 #include "x86/msr_defs.h"
@@ -41,8 +42,8 @@ static void keeps(u32 index, u64 value, bool host)
 static void test_unknown(void)
 {
 	static const u32 none[] = {
-		0x2, 0x3a, 0x4f0, 0x48f, 0x600, 0x6ff, 0x40000000, 0x40000118, 0x4b564d02,
-		0x4b564d04, 0xc0000104, 0xc0010114, 0xdeadbeef, ~0U,
+		0x2, 0x3a, 0x4f0, 0x48f, 0x600, 0x6ff, 0x4b564d08,
+		0x4b564d09, 0xc0000104, 0xc0010114, 0xdeadbeef, ~0U,
 	};
 	unsigned int i;
 	u64 v;
@@ -330,6 +331,41 @@ static void test_pv(void)
 	CHECK_EQ(hv_msr_set(&cm_vcpu, HV_MSR_PV_WALL_CLOCK, 0x4000, false, false), -EAGAIN);
 	CHECK_EQ(cm_vm.msr_wall_clock, 0x3000);
 	keeps(HV_MSR_PV_STEAL_TIME, 0x5001, GUEST);
+	keeps(HV_MSR_PV_EOI, 0x6001, GUEST);
+	keeps(HV_MSR_PV_POLL_CONTROL, 0, GUEST);
+	CHECK_EQ(hv_msr_set(&cm_vcpu, HV_MSR_PV_POLL_CONTROL, 2, false, true), 1);
+	keeps(HV_MSR_PV_ASYNC_PF, 0x7009, GUEST);
+	keeps(HV_MSR_PV_ASYNC_PF_INT, 0xec, GUEST);
+	cm_stop();
+}
+
+/* What CPUID does not offer the guest cannot use; user space reads 0 and may restore that. */
+static void test_pv_enforced(void)
+{
+	static const u32 msrs[] = {
+		HV_MSR_PV_SYSTEM_TIME, HV_MSR_PV_SYSTEM_TIME_OLD, HV_MSR_PV_WALL_CLOCK,
+		HV_MSR_PV_WALL_CLOCK_OLD, HV_MSR_PV_STEAL_TIME, HV_MSR_PV_EOI,
+		HV_MSR_PV_POLL_CONTROL, HV_MSR_PV_ASYNC_PF, HV_MSR_PV_ASYNC_PF_INT,
+		HV_MSR_PV_ASYNC_PF_ACK,
+	};
+	unsigned int i;
+	u64 v;
+
+	start();
+	cm_vcpu.para.enforce = true;
+	for (i = 0; i < ARRAY_SIZE(msrs); i++) {
+		cm_vcpu.cpuid->kvm_features = HV_PV_FEATURES;
+		CHECK_EQ(hv_msr_get(&cm_vcpu, msrs[i], &v, false), 0);
+		cm_vcpu.cpuid->kvm_features = 0;
+		CHECK_EQ(hv_msr_get(&cm_vcpu, msrs[i], &v, false), HV_MSR_UNKNOWN);
+		CHECK_EQ(hv_msr_set(&cm_vcpu, msrs[i], 0, false, true), HV_MSR_UNKNOWN);
+		v = 1;
+		CHECK_EQ(hv_msr_get(&cm_vcpu, msrs[i], &v, true), 0);
+		CHECK_EQ(v, 0);
+		CHECK_EQ(hv_msr_set(&cm_vcpu, msrs[i], 0, true, true), 0);
+		CHECK_EQ(hv_msr_set(&cm_vcpu, msrs[i], 1, true, true), HV_MSR_UNKNOWN);
+	}
+	cm_vcpu.para.enforce = false;
 	cm_stop();
 }
 
@@ -401,6 +437,7 @@ int main(void)
 		{ "efer", test_efer },
 		{ "xss_and_debugctl", test_xss_and_debugctl },
 		{ "pv", test_pv },
+		{ "pv_enforced", test_pv_enforced },
 		{ "reset", test_reset },
 		{ "random", test_random },
 	};
