@@ -168,6 +168,7 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 	next = HV_NEXT_RESUME;
 leave:
 	hv_debug_leave(vcpu);
+	hv_call_cond(inner_leave)(vcpu);
 	hv_fpu_leave(vcpu);
 	preempt_enable();
 	vcpu->stats.inner_leaves++;

@@ -194,8 +194,9 @@ static struct hv_vcpu *hv_vcpu_alloc(struct hv_vm *vm, u32 id)
 	if (!vcpu->run || !vcpu->pio_data)
 		goto destroy;
 	r = hv_ops.vcpu_init(vcpu);
-	if (!r)
-		r = hv_cpuid_init(vcpu);
+	if (r)
+		goto destroy;
+	r = hv_cpuid_init(vcpu);
 	if (!r)
 		r = hv_msr_vcpu_init(vcpu);
 	if (!r)
@@ -206,8 +207,10 @@ static struct hv_vcpu *hv_vcpu_alloc(struct hv_vm *vm, u32 id)
 		goto destroy;
 	vcpu->mp_state = !vcpu->lapic || id == vm->bsp_id ? KVM_MP_STATE_RUNNABLE :
 							    KVM_MP_STATE_UNINITIALIZED;
+	hv_vcpu_load(vcpu);
 	hv_vcpu_reset(vcpu, false);
 	hv_clock_vcpu_init(vcpu);
+	hv_vcpu_put(vcpu);
 	return vcpu;
 
 destroy:

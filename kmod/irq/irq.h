@@ -80,6 +80,8 @@ int hv_irq_pending(struct hv_vcpu *vcpu);
 /* Acknowledge it: returns the vector, moves it IRR -> ISR (or the PIC's INTA), or -1. */
 int hv_irq_ack(struct hv_vcpu *vcpu);
 bool hv_lapic_enabled(const struct hv_vcpu *vcpu);
+/* The register page, in the layout of SDM table 11-1: a CPU may have the guest use it directly. */
+void *hv_lapic_page(const struct hv_vcpu *vcpu);
 /* INIT/SIPI latched: act on it on the vCPU's own thread (may change mp_state). -errno never. */
 bool hv_lapic_has_event(const struct hv_vcpu *vcpu);
 void hv_lapic_accept_event(struct hv_vcpu *vcpu);

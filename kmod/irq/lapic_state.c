@@ -43,6 +43,11 @@ bool hv_lapic_enabled(const struct hv_vcpu *vcpu)
 	return vcpu->lapic && vcpu->lapic->hw_enabled;
 }
 
+void *hv_lapic_page(const struct hv_vcpu *vcpu)
+{
+	return vcpu->lapic->regs;
+}
+
 u8 hv_lapic_eoi_vector(const struct hv_vcpu *vcpu)
 {
 	return vcpu->lapic->eoi_vector;
