@@ -4,6 +4,8 @@
 
 # shellcheck source=scripts/lab/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/lab/build-bochs.sh
+. "$lab_dir/build-bochs.sh"
 
 # Proxy settings of the machine's apt, as mmdebstrap options.
 apt_proxy_opts() {

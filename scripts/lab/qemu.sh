@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The SVM host: QEMU with an emulated AMD processor. Part of lab, whose variables it uses.
+# shellcheck disable=SC2034,SC2154
+
+machine_mem=2048
+machine_ports=virtio
+
+machine_artefacts() {
+	:
+}
+
+# port_fifo NAME: a port hv.NAME of the emulated host, for the caller to read from $run/NAME.out.
+port_fifo() {
+	mkfifo "$run/$1.in" "$run/$1.out"
+	machine+=(-chardev "pipe,id=$1,path=$run/$1" -device "virtserialport,chardev=$1,name=hv.$1")
+}
+
+# Set machine to the command that runs the emulated host.
+machine_command() {
+	local disk nested n=0
+	machine=("$hosttree/bin/qemu-system-x86_64" -nodefaults -no-user-config -display none -no-reboot
+		-smp "$cpus" -m "$mem" -cpu max)
+	# KVM only where it can give the lab's host SVM; anything else is left alone.
+	nested=$(cat /sys/module/kvm_amd/parameters/nested 2>/dev/null || true)
+	if [ -n "$deterministic" ]; then
+		machine+=(-accel "tcg,thread=single" -icount "shift=0,sleep=off" -seed 1
+			-rtc "base=2025-01-01,clock=vm")
+		cmdline+=' mitigations=off nokaslr norandmaps'
+	elif grep -qw svm /proc/cpuinfo && [[ $nested =~ ^[1Y]$ ]] && [ -w /dev/kvm ]; then
+		machine+=(-accel kvm)
+	else
+		machine+=(-accel "tcg,thread=multi")
+	fi
+	machine+=(-M q35 -kernel "$kdir/vmlinuz" -initrd "$kdir/initramfs.cpio")
+	machine+=(-append "$cmdline${append:+ $append}")
+	machine+=(-chardev "file,id=klog,path=$klog" -serial chardev:klog)
+	for disk in "$hostdisk/disk.ext4" "$kdisk/disk.ext4" "$run/payload.tar"; do
+		n=$((n + 1))
+		machine+=(-drive "file=$disk,format=raw,if=none,id=disk$n,readonly=on,cache=unsafe")
+		machine+=(-device "virtio-blk-pci,drive=disk$n")
+	done
+	machine+=(-device virtio-serial-pci -chardev "file,id=status,path=$run/status")
+	machine+=(-device "virtserialport,chardev=status,name=hv.status")
+	if [ "$mode" = shell ]; then
+		machine+=(-chardev "stdio,id=con,mux=on,signal=off" -device "virtconsole,chardev=con")
+	else
+		# Not QEMU's own stdio: with nothing on its input it counts as disconnected.
+		port_fifo out
+		[ "$merge" = 1 ] || port_fifo err
+	fi
+}
