@@ -5,7 +5,6 @@
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
 #include <asm/hardirq.h>
-#include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/perf_event.h>
@@ -14,6 +13,7 @@
 #include <asm/special_insns.h>
 #include <asm/debugreg.h>
 
+#include "../compat/machine_check.h"
 #include "../irq/irq.h"
 #include "../mmu/mmu.h"
 #include "../x86/x86.h"
@@ -251,7 +251,7 @@ static void vmx_machine_check(void)
 {
 	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
 
-	do_machine_check(&regs);
+	hv_do_machine_check(&regs);
 }
 
 /*
