@@ -31,12 +31,26 @@ finish() {
 	exit $((failures != 0))
 }
 
+# The module of the device under test: hv has both vendors inside, stock KVM a module for each.
+device_module() {
+	if [ "$device" != /dev/kvm ]; then
+		echo hv
+	elif grep -qw svm /proc/cpuinfo; then
+		echo kvm_amd
+	elif grep -qw vmx /proc/cpuinfo; then
+		echo kvm_intel
+	else
+		echo "this processor has neither svm nor vmx" >&2
+		return 1
+	fi
+}
+
 # load_device [OPTION]: load the module of the device under test, with a fresh kernel log.
 load_device() {
-	local module=hv
-	[ "$device" = /dev/kvm ] && module=kvm_amd
+	local module
+	module=$(device_module) || return
 	dmesg -C
-	modprobe $module ${1:+"$1"}
+	modprobe "$module" ${1:+"$1"}
 }
 
 # What the kernel said since load_device that is not an information line of hv's own. Expected, and
@@ -56,7 +70,7 @@ kernel_complaints() {
 unload_device() {
 	local left
 	if [ "$device" = /dev/kvm ]; then
-		modprobe -r kvm_amd
+		modprobe -r "$(device_module)"
 		return
 	fi
 	check unload modprobe -r hv

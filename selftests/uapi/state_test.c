@@ -162,14 +162,16 @@ static void test_events(void)
 	e.nmi.injected = 1;
 	e.nmi.masked = 1;
 	e.nmi.pending = 1;
-	e.interrupt.shadow = KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS;
+	/* Not both: a VMCS has a bit for each, but allows only one at a time. */
+	e.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS;
 	e.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
 	CHECK_EQ(ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &e), 0);
 	CHECK_EQ(ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &back), 0);
 	CHECK_EQ(back.nmi.injected, 1);
 	CHECK_EQ(back.nmi.masked, 1);
 	CHECK_EQ(back.nmi.pending, 1);
-	CHECK_EQ(back.interrupt.shadow, KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS);
+	/* AMD has one bit for both. */
+	CHECK(back.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS);
 	ut_vm_destroy(&vm);
 }
 
