@@ -233,6 +233,9 @@ struct hv_vcpu {
 	sigset_t sigset;
 	bool sigset_active;
 
+	struct pid __rcu *pid;		/* of the thread that was in KVM_RUN last */
+	bool preempted;			/* its thread wants to run and is not running */
+
 	struct rcuwait wait;		/* a halted vCPU sleeps here */
 	u32 mp_state;			/* KVM_MP_STATE_*; written by itself or under its mutex */
 	u64 halt_poll_ns;		/* adaptive, ns */
@@ -324,6 +327,7 @@ struct hv_vm {
 	u32 created_vcpus, online_vcpus;
 	u32 max_vcpu_id;
 	u32 bsp_id;			/* KVM_SET_BOOT_CPU_ID, default 0 */
+	u32 last_yielded_to;		/* index of a vCPU, see yield.c; a hint */
 
 	struct mutex slots_lock;
 	struct srcu_struct srcu;	/* memory slots and I/O buses */
@@ -568,6 +572,13 @@ static inline void hv_queue_gp(struct hv_vcpu *vcpu)
 {
 	hv_queue_exception_error(vcpu, 13, 0);
 }
+
+/* ---- yield.c ------------------------------------------------------------------------------- */
+
+/* The calling thread is the one that runs the vCPU; vcpu->mutex held. Undone when it dies. */
+void hv_vcpu_set_thread(struct hv_vcpu *vcpu);
+void hv_vcpu_put_thread(struct hv_vcpu *vcpu);
+int hv_exit_pause(struct hv_vcpu *vcpu, bool may_sleep);	/* the guest spins */
 
 /* ---- exits.c: exit handlers that both vendors share; return enum hv_next or -errno --------- */
 

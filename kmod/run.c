@@ -364,6 +364,7 @@ int hv_vcpu_run(struct hv_vcpu *vcpu)
 
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
+	hv_vcpu_set_thread(vcpu);
 	step = hv_debug_step_begin(vcpu);
 	r = hv_run_checked(vcpu);
 	if (unlikely(step))

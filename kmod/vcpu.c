@@ -107,6 +107,7 @@ static void hv_sched_in(struct preempt_notifier *pn, int cpu)
 {
 	struct hv_vcpu *vcpu = container_of(pn, struct hv_vcpu, notifier);
 
+	WRITE_ONCE(vcpu->preempted, false);
 	hv_vcpu_arrive(vcpu, cpu);
 	if (vcpu->pv.msr_steal_time & KVM_MSR_ENABLED)
 		hv_request(vcpu, HV_REQ_STEAL);
@@ -116,8 +117,10 @@ static void hv_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 {
 	struct hv_vcpu *vcpu = container_of(pn, struct hv_vcpu, notifier);
 
-	if (!READ_ONCE(current->__state))
-		vcpu->stats.preemptions++;
+	if (READ_ONCE(current->__state))
+		return;
+	vcpu->stats.preemptions++;
+	WRITE_ONCE(vcpu->preempted, true);
 }
 
 static struct preempt_ops hv_preempt_ops = {
@@ -166,6 +169,7 @@ void hv_vcpu_destroy(struct hv_vcpu *vcpu)
 	hv_msr_vcpu_free(vcpu);
 	hv_cpuid_free(vcpu);
 	hv_ops.vcpu_free(vcpu);
+	hv_vcpu_put_thread(vcpu);
 	free_page((unsigned long)vcpu->run);
 	free_page((unsigned long)vcpu->pio_data);
 	kmem_cache_free(hv_vcpu_cache, vcpu);

@@ -63,7 +63,7 @@ static const struct vmx_control vmx_secondary = {
 	"secondary", MSR_IA32_VMX_PROCBASED_CTLS2, MSR_IA32_VMX_PROCBASED_CTLS2,
 	VMX_CPU2_EPT | VMX_CPU2_VPID | VMX_CPU2_UNRESTRICTED,
 	VMX_CPU2_RDTSCP | VMX_CPU2_WBINVD | VMX_CPU2_INVPCID | VMX_CPU2_ENCLS | VMX_CPU2_XSAVES |
-	VMX_CPU2_PCONFIG | VMX_CPU2_ENCLV, &vmx_caps.cpu2,
+	VMX_CPU2_PCONFIG | VMX_CPU2_ENCLV | VMX_CPU2_PLE, &vmx_caps.cpu2,
 };
 
 static int vmx_refuse(const u32 *word, u32 missing, const char *class)

@@ -339,6 +339,7 @@ static const vmx_handler vmx_handlers[VMX_NR_EXITS] = {
 	[VMX_EXIT_DR]			= vmx_exit_dr,
 	[VMX_EXIT_MWAIT]		= hv_exit_skip,
 	[VMX_EXIT_MONITOR]		= hv_exit_skip,
+	[VMX_EXIT_PAUSE]		= hv_exit_pause,
 	[VMX_EXIT_ENTRY_MC]		= vmx_exit_nothing,
 	[VMX_EXIT_TPR_THRESHOLD]	= vmx_exit_tpr,
 	[VMX_EXIT_EPT_MISCONFIG]	= vmx_exit_ept_misconfig,

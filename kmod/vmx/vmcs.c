@@ -21,6 +21,10 @@
 #define VMX_LINK_NONE	(~0ULL)			/* no shadow VMCS, 24.4.2 */
 #define VMX_NR_VPIDS	0x10000
 
+/* What counts as spinning: PAUSEs at most so many cycles apart, for so many cycles (24.6.13). */
+#define VMX_SPIN_GAP	128
+#define VMX_SPIN_WINDOW	4096
+
 /* #DB and #AC so that a guest cannot keep the CPU delivering them for ever; #MC is the host's. */
 #define VMX_EXCEPTIONS	(BIT(1) | BIT(17) | BIT(18))
 
@@ -168,6 +172,10 @@ static void vmx_controls_init(struct vmx_vcpu *vmx)
 	vmx_write(VMX_EXIT_MSR_LOAD, __pa(vmx->host_list));
 	vmx_write(VMX_ENTRY_MSR_LOAD, __pa(vmx->guest_list));
 	vmx_write(VMX_ENTRY_INTR_INFO, 0);
+	if (vmx_caps.cpu2 & VMX_CPU2_PLE) {
+		vmx_write(VMX_PLE_GAP, VMX_SPIN_GAP);
+		vmx_write(VMX_PLE_WINDOW, VMX_SPIN_WINDOW);
+	}
 	if (vmx_caps.cpu2 & VMX_CPU2_XSAVES)
 		vmx_write(VMX_XSS_EXIT_BITMAP, 0);
 	/* Neither SGX nor PCONFIG is offered: exit, for #UD. */
