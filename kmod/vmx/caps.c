@@ -32,7 +32,6 @@ static const struct {
 	u32 bit;
 	const char *name;
 } vmx_names[] = {
-	{ &vmx_caps.cpu, VMX_CPU_SECONDARY, "secondary controls (EPT, VPID, unrestricted guest)" },
 	{ &vmx_caps.cpu2, VMX_CPU2_EPT, "extended page tables (EPT)" },
 	{ &vmx_caps.cpu2, VMX_CPU2_VPID, "virtual processor ids (VPID)" },
 	{ &vmx_caps.cpu2, VMX_CPU2_UNRESTRICTED, "unrestricted guest" },
@@ -101,6 +100,10 @@ static int vmx_read_controls(u64 basic)
 	unsigned int i;
 	int r;
 
+	/* First, since what a CPU may lack is here; without the register it lacks all. */
+	r = vmx_control_choose(&vmx_secondary, vmx_secondary.msr);
+	if (r)
+		return r;
 	for (i = 0; i < ARRAY_SIZE(vmx_primary); i++) {
 		const struct vmx_control *c = &vmx_primary[i];
 
@@ -108,9 +111,6 @@ static int vmx_read_controls(u64 basic)
 		if (r)
 			return r;
 	}
-	r = vmx_control_choose(&vmx_secondary, vmx_secondary.msr);
-	if (r)
-		return r;
 	/* Without EPT these exit; all CPUs with unrestricted guest can turn them off. */
 	if (vmx_caps.cpu & (VMX_CPU_CR3_LOAD | VMX_CPU_CR3_STORE | VMX_CPU_INVLPG)) {
 		pr_err("this CPU has VMX that cannot leave CR3 to guests, which hv needs\n");
