@@ -124,6 +124,8 @@ check-guests:
 	scripts/check/run guests
 check-e2e:
 	scripts/check/run e2e
+check-vmx:
+	scripts/check/run vmx
 check-storm:
 	scripts/check/run storm
 
@@ -183,12 +185,12 @@ help:
 	@echo 'Trying and testing (nothing is ever loaded on this machine; see scripts/lab/lab --help):'
 	@echo '  demo           boot a Debian guest with hvm on an emulated host, and run a command in it'
 	@echo '  check          set up, then all tests'
-	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e: parts of it'
+	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e, check-vmx: parts of it'
 	@echo '  check-storm    memory storms under running vCPUs (not part of check)'
 	@echo '  bench          cost of each VM exit on /dev/hv and /dev/kvm'
-	@echo '  lab            a shell on an emulated host'
+	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
 .PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests lab-tests storm-tests check-storm check check-style check-unit \
-	check-uapi check-guests check-e2e demo bench lab setup install install-module install-hvm \
+	check-uapi check-guests check-e2e check-vmx demo bench lab setup install install-module install-hvm \
 	uninstall man clean help

@@ -43,11 +43,16 @@ serial() {
 # names only files there: it has no way to quote a name.
 machine_command() {
 	local time0=utc
+	if [ "$mode" = shell ] && [ ! -t 0 ]; then
+		die "a shell on an Intel host needs a terminal as its standard input; give a command instead"
+	fi
 	# Time follows instructions: the processor's own idea of its frequency is wrong here.
 	cmdline+=" hv.disks=sr1,sr2,sr3 tsc_early_khz=$((machine_ips / 1000))"
 	cmdline+=' i8042.noaux i8042.nokbd mitigations=off'
 	# A self-test of the entropy source that takes half a second; RDRAND is trusted instead.
 	cmdline+=' initcall_blacklist=jent_mod_init'
+	# The newest models have 5-level paging, with which Bochs does not come back from SMM.
+	cmdline+=' no5lvl'
 	if [ -n "$deterministic" ]; then
 		time0=$(date -ud 2025-01-01 +%s)
 		cmdline+=' nokaslr norandmaps'
@@ -71,7 +76,7 @@ machine_command() {
 			log: bochs.log
 			panic: action=fatal
 			error: action=report
-			info: action=report
+			info: action=ignore
 			debug: action=ignore
 			ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 			ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
@@ -91,5 +96,8 @@ machine_command() {
 		fi
 		serial 4 status
 	} >"$run/bochsrc"
-	machine=(env -C "$run" ${deterministic:+BOCHS_SEED=1} "$bochs/bochs" -q -f bochsrc)
+	# Its standard output is no part of the emulated host's.
+	# shellcheck disable=SC2016
+	machine=(env -C "$run" ${deterministic:+BOCHS_SEED=1} sh -c 'exec "$0" "$@" >>emulator.log 2>&1'
+		"$bochs/bochs" -q -f bochsrc)
 }

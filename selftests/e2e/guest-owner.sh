@@ -4,7 +4,8 @@
 # shellcheck source=selftests/e2e/lib.sh
 . /with/lib.sh
 
-modprobe kvm_amd || not_ok load_kvm
+kvm=$(device=/dev/kvm device_module)
+modprobe "$kvm" || not_ok load_kvm
 dmesg -C
 err=$(modprobe hv 2>&1)
 check refused test $? != 0
@@ -15,7 +16,7 @@ echo "$lines"
 check one_line test "$(grep -c . <<<"$lines")" = 1
 check line_says_what_to_do grep -qE 'hv: .*kvm' <<<"$lines"
 check kvm_still_works test -c /dev/kvm
-modprobe -r kvm_amd
+modprobe -r "$kvm"
 
 load_device "" || not_ok load
 check device test -c /dev/hv
@@ -26,5 +27,6 @@ exec 7<&-
 unload_device
 check device_gone test ! -e /dev/hv
 # And stock KVM has the processor back.
-check kvm_after_hv bash -c 'modprobe kvm_amd && test -c /dev/kvm && modprobe -r kvm_amd'
+# shellcheck disable=SC2016
+check kvm_after_hv bash -c 'modprobe "$0" && test -c /dev/kvm && modprobe -r "$0"' "$kvm"
 finish

@@ -83,6 +83,7 @@ static void build_descriptors(uint8_t *low)
 {
 	uint64_t stubs = UT_CODE + (uint64_t)(gt_stubs - __start_ut_guest);
 	uint64_t *gdt = (void *)(low + IG_GDT), rsp0 = GT_TSS_STACK;
+	uint16_t no_io_map = 0x68;		/* beyond the limit: no port in user mode */
 	unsigned int i;
 
 	gdt[1] = 0x00af9b000000ffffULL;			/* 0x08: 64-bit code */
@@ -98,6 +99,7 @@ static void build_descriptors(uint8_t *low)
 	gdt[11] = 0x000093000000ffffULL;		/* 0x58: 16-bit data */
 	memset(low + GT_TSS, 0, 104);
 	memcpy(low + GT_TSS + 4, &rsp0, 8);
+	memcpy(low + GT_TSS + 0x66, &no_io_map, 2);
 	for (i = 0; i < 256; i++) {
 		uint64_t addr = stubs + i * 16, *gate = (void *)(low + GT_IDT + i * 16);
 
@@ -311,6 +313,35 @@ void gt_quirk(struct gt *g, unsigned int i, uint32_t quirk, uint32_t right)
 {
 	if (i < g->nr_reports && g->report[i] == quirk)
 		g->report[i] = right;
+}
+
+static void host_cpuid(uint32_t leaf, uint32_t *ebx, uint32_t *ecx)
+{
+	uint32_t edx;
+
+	*ecx = 0;
+	__asm__ volatile("cpuid" : "+a"(leaf), "=b"(*ebx), "+c"(*ecx), "=d"(edx));
+}
+
+bool gt_intel(void)
+{
+	uint32_t ebx, ecx;
+
+	host_cpuid(0, &ebx, &ecx);
+	return ebx == 0x756e6547;		/* "Genu" */
+}
+
+bool gt_kvm_intel(void)
+{
+	return gt_intel() && !strcmp(ut_device(), "/dev/kvm");
+}
+
+bool gt_pcid(void)
+{
+	uint32_t ebx, ecx;
+
+	host_cpuid(1, &ebx, &ecx);
+	return ecx & 1U << 17;
 }
 
 void gt_expect_log_(struct gt *g, const char *file, int line, const char *want)

@@ -90,6 +90,11 @@ void gt_expect_(struct gt *g, const char *file, int line, unsigned int n, const 
  * wrong.
  */
 void gt_quirk(struct gt *g, unsigned int i, uint32_t quirk, uint32_t right);
+/* The host's processor is Intel's; the device is stock KVM on one, which has nested VMX. */
+bool gt_intel(void);
+bool gt_kvm_intel(void);
+/* The host's processor has PCIDs, and so have its guests. */
+bool gt_pcid(void);
 /* The log is this: "r4@10=1234 w1@20=ff in2@1000=… out4@1000=…", numbers in hexadecimal. */
 void gt_expect_log_(struct gt *g, const char *file, int line, const char *want);
 #define gt_expect_log(g, want) gt_expect_log_(g, __FILE__, __LINE__, want)

@@ -47,6 +47,8 @@ static void test_prefixes(void)
 {
 	gt_create(&g, 1, false);
 	gt_call(&g, guest_prefixes);
+	if (gt_kvm_intel())
+		gt_quirk(&g, 8, 6, NO);		/* only the plain VMMCALL is made a VMCALL */
 	if (!strcmp(ut_device(), "/dev/kvm")) {
 		/* KVM lets a guest have CLGI and STGI where the CPU has a virtual GIF. */
 		gt_quirk(&g, 15, NO, 6);
@@ -98,7 +100,7 @@ GUEST(guest_cr, {
 	TRY("mov $16, %%eax; mov %%rax, %%cr8");
 	TRY(".byte 0x0f, 0x20, 0xc8");					/* mov %cr1, %rax */
 	TRY(".byte 0x0f, 0x20, 0xe8");					/* mov %cr5, %rax */
-	TRY("mov %%cr4, %%rax; bts $17, %%rax; mov %%rax, %%cr4");	/* PCIDE, not in CPUID here */
+	TRY("mov %%cr4, %%rax; bts $17, %%rax; mov %%rax, %%cr4");	/* PCIDE */
 	TRY("smsw %%ax; lmsw %%ax");
 	TRY("clts");
 })
@@ -111,6 +113,10 @@ static void test_cr(void)
 	gt_quirk(&g, 11, NO, 13);	/* nor at all of CR8 */
 	if (!strcmp(ut_device(), "/dev/kvm"))
 		gt_quirk(&g, 4, NO, 13);	/* nor does KVM's emulator */
+	if (gt_kvm_intel())
+		gt_quirk(&g, 6, NO, 13);
+	if (gt_pcid())
+		gt_quirk(&g, 14, NO, 13);
 	gt_expect(&g, 13, NO, NO, 13, 13, 13, 13, NO, NO, NO, NO, 13, 6, 6, 13, NO, NO);
 	gt_destroy(&g);
 }
@@ -144,6 +150,8 @@ static void test_msr_unknown(void)
 {
 	gt_create(&g, 1, false);
 	gt_call(&g, guest_msr_unknown);
+	if (gt_kvm_intel())
+		gt_quirk(&g, 8, NO, 13);
 	gt_expect(&g, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13);
 	gt_destroy(&g);
 }

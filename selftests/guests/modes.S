@@ -478,13 +478,14 @@ v86:
 	movl 8(%esp), %eax
 	andl $0x20000, %eax
 	REPORT
+	xorl %esi, %esi
+	movw %ds, %si			/* 0 after a trap out of virtual-8086 mode */
+	movw $DATA, %ax
+	movw %ax, %ds
 	movzwl 0x40010, %eax
 	REPORT
 	movzwl %bx, %eax
 	REPORT
-	xorl %eax, %eax
-	movw %ds, %ax			/* 0 after a trap out of virtual-8086 mode */
+	movl %esi, %eax
 	REPORT
-	movw $DATA, %ax
-	movw %ax, %ds
 	DONE

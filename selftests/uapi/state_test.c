@@ -162,7 +162,7 @@ static void test_events(void)
 	e.nmi.injected = 1;
 	e.nmi.masked = 1;
 	e.nmi.pending = 1;
-	/* Not both: a VMCS has a bit for each, but allows only one at a time. */
+	/* A VMCS has a bit for each kind of shadow, but allows only one; AMD has one for both. */
 	e.interrupt.shadow = KVM_X86_SHADOW_INT_MOV_SS;
 	e.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
 	CHECK_EQ(ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &e), 0);
@@ -170,8 +170,11 @@ static void test_events(void)
 	CHECK_EQ(back.nmi.injected, 1);
 	CHECK_EQ(back.nmi.masked, 1);
 	CHECK_EQ(back.nmi.pending, 1);
-	/* AMD has one bit for both. */
 	CHECK(back.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS);
+	e.interrupt.shadow = KVM_X86_SHADOW_INT_STI;
+	CHECK_EQ(ioctl(cpu->fd, KVM_SET_VCPU_EVENTS, &e), 0);
+	CHECK_EQ(ioctl(cpu->fd, KVM_GET_VCPU_EVENTS, &back), 0);
+	CHECK(back.interrupt.shadow & KVM_X86_SHADOW_INT_STI);
 	ut_vm_destroy(&vm);
 }
 
