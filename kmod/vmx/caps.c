@@ -171,15 +171,15 @@ static void vmx_read_host(void)
 	rdmsrl(MSR_STAR, vmx_caps.syscall[VMX_STAR]);
 	rdmsrl(MSR_LSTAR, vmx_caps.syscall[VMX_LSTAR]);
 	rdmsrl(MSR_SYSCALL_MASK, vmx_caps.syscall[VMX_FMASK]);
+	vmx_caps.pmu = boot_cpu_has(X86_FEATURE_ARCH_PERFMON);
 	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
 		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, arch_cap);
-	vmx_caps.flush_l1d = boot_cpu_has_bug(X86_BUG_L1TF) && boot_cpu_has(X86_FEATURE_FLUSH_L1D) &&
-			     !(arch_cap & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH) &&
-			     !cpu_mitigations_off();
-	if (boot_cpu_has_bug(X86_BUG_L1TF) && !boot_cpu_has(X86_FEATURE_FLUSH_L1D) &&
-	    !cpu_mitigations_off())
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || cpu_mitigations_off() ||
+	    (arch_cap & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH))
+		return;
+	vmx_caps.flush_l1d = boot_cpu_has(X86_FEATURE_FLUSH_L1D);
+	if (!vmx_caps.flush_l1d)
 		pr_warn("this CPU leaks its L1 cache to guests (L1TF) and cannot flush it: update its microcode\n");
-	vmx_caps.pmu = boot_cpu_has(X86_FEATURE_ARCH_PERFMON);
 }
 
 int vmx_hw_setup(void)

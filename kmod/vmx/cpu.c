@@ -33,7 +33,7 @@ struct vmx_cpu {
 
 static DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
 
-/* ---- instructions -------------------------------------------------------------------------- */
+/* ---- instructions ---------------------------------------------------------------------------- */
 
 /* 0, or -EIO if the instruction failed or faulted. */
 #define VMX_INSN(insn, operand)							\
@@ -77,7 +77,7 @@ void vmx_flush(struct vmx_vcpu *vmx)
 		vmx_invept(VMX_INVALIDATE_ALL, 0);
 }
 
-/* ---- on and off ---------------------------------------------------------------------------- */
+/* ---- on and off ------------------------------------------------------------------------------ */
 
 int vmx_cpu_init(void)
 {
@@ -176,7 +176,7 @@ void vmx_cpu_disable(void)
 	intel_pt_handle_vmx(0);
 }
 
-/* ---- a VMCS comes to a CPU and leaves it ------------------------------------------------------ */
+/* ---- a VMCS comes to a CPU and leaves it ----------------------------------------------------- */
 
 static void vmx_vmcs_clear_ipi(void *arg)
 {

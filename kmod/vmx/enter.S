@@ -121,7 +121,8 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	movq	8(%rsp), %rsi
 
 	/* The guest's return predictions must not steer the host (RSB underflow and poisoning). */
-	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, X86_FEATURE_RSB_VMEXIT_LITE
+	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
+			   X86_FEATURE_RSB_VMEXIT_LITE
 
 	/*
 	 * The host's SPEC_CTRL: before the first RET or indirect branch. With the legacy IBRS the

@@ -120,7 +120,7 @@ static bool vmx_pae_paging(const struct hv_regs *r)
 
 int vmx_pdptes_read(struct hv_vcpu *vcpu, u64 cr3, bool may_sleep, u64 pdpte[4])
 {
-	/* SDM table 4-8: present; bits that must be 0 are 1, 2, 5 to 8 and those beyond the width. */
+	/* SDM table 4-8: bits that must be 0 are 1, 2, 5 to 8 and those beyond the width. */
 	u64 gpa = cr3 & 0xffffffe0ULL, reserved = 0x1e6;
 	unsigned int i;
 

@@ -190,7 +190,7 @@
 #define VMX_ENTRY_CTL_LOAD_PAT		BIT(14)
 #define VMX_ENTRY_CTL_LOAD_EFER		BIT(15)
 
-/* ---- capability MSRs, appendix A -------------------------------------------------------------- */
+/* ---- capability MSRs, appendix A ------------------------------------------------------------- */
 
 #define VMX_BASIC_REVISION		0x7fffffffULL
 #define VMX_BASIC_SIZE(basic)		((u32)((basic) >> 32) & 0x1fff)
@@ -215,7 +215,7 @@
 #define VMX_VPID_CAP_CONTEXT		BIT_ULL(41)
 #define VMX_VPID_CAP_ALL		BIT_ULL(42)
 
-/* ---- EPT, 28.3 -------------------------------------------------------------------------------- */
+/* ---- EPT, 28.3 ------------------------------------------------------------------------------- */
 
 #define VMX_EPT_READ			BIT_ULL(0)
 #define VMX_EPT_WRITE			BIT_ULL(1)
@@ -235,7 +235,7 @@
 #define VMX_INVALIDATE_CONTEXT		1
 #define VMX_INVALIDATE_ALL		2
 
-/* ---- events, 24.8.3, 24.9.2 and 24.9.3 --------------------------------------------------------- */
+/* ---- events, 24.8.3, 24.9.2 and 24.9.3 ------------------------------------------------------- */
 
 #define VMX_INTR_VECTOR			0xffu
 #define VMX_INTR_TYPE			(7u << 8)
@@ -246,7 +246,7 @@
 #define VMX_INTR_ICEBP			(5u << 8)	/* privileged software exception */
 #define VMX_INTR_SOFT_EXCEPTION		(6u << 8)	/* INT3, INTO */
 #define VMX_INTR_ERROR_CODE		BIT(11)
-#define VMX_INTR_NMI_UNBLOCKED		BIT(12)		/* exit: IRET had just unmasked NMIs */
+#define VMX_INTR_NMI_UNBLOCKED		BIT(12)	/* exit: IRET had just unmasked NMIs */
 #define VMX_INTR_VALID			BIT(31)
 
 /* Guest interruptibility state, 24.4.2 */
@@ -265,7 +265,7 @@
 #define VMX_ACCESS_G			BIT(15)
 #define VMX_ACCESS_UNUSABLE		BIT(16)
 
-/* ---- exits, appendix C and 27.2.1 -------------------------------------------------------------- */
+/* ---- exits, appendix C and 27.2.1 ------------------------------------------------------------ */
 
 #define VMX_EXIT_BASIC			0xffffu
 #define VMX_EXIT_FAILED_ENTRY		BIT(31)
@@ -359,7 +359,7 @@ struct vmx_msr_entry {
 };
 static_assert(sizeof(struct vmx_msr_entry) == 16);
 
-/* What a VMXON region and a VMCS begin with, 24.2; the rest is the CPU's own business. */
+/* What a VMXON region and a VMCS begin with, 24.2; the rest is the CPU's business. */
 struct vmx_region {
 	u32 revision;
 	u32 abort;
