@@ -118,6 +118,7 @@ enum hv_req {
 	HV_REQ_APIC_EVENT,	/* INIT or SIPI is latched in the LAPIC */
 	HV_REQ_IOAPIC_EOI,	/* KVM_EXIT_IOAPIC_EOI (split irqchip); hv_lapic_eoi_vector() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
+	HV_REQ_APIC,		/* software changed what a CPU that has the LAPIC must know */
 	HV_NR_REQS
 };
 

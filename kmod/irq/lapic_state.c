@@ -79,6 +79,7 @@ static void hv_lapic_apply_base(struct hv_vcpu *vcpu, u64 value)
 		if (changed & HV_APIC_BASE_X2APIC)
 			hv_apic_write(l, HV_APIC_LDR, 0);
 	}
+	hv_request(vcpu, HV_REQ_APIC);
 	hv_request(vcpu, HV_REQ_EVENT);
 	hv_apic_map_update(vcpu->vm);
 }
@@ -258,6 +259,7 @@ int hv_lapic_set_state(struct hv_vcpu *vcpu, const struct kvm_lapic_state *state
 	atomic_set(&l->esr_pending, 0);
 	hv_lapic_set_timer_state(l);
 	hv_apic_map_update(vcpu->vm);
+	hv_request(vcpu, HV_REQ_APIC);
 	hv_request(vcpu, HV_REQ_EVENT);
 	return 0;
 }

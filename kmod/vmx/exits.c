@@ -342,6 +342,7 @@ static const vmx_handler vmx_handlers[VMX_NR_EXITS] = {
 	[VMX_EXIT_PAUSE]		= hv_exit_pause,
 	[VMX_EXIT_ENTRY_MC]		= vmx_exit_nothing,
 	[VMX_EXIT_TPR_THRESHOLD]	= vmx_exit_tpr,
+	[VMX_EXIT_EOI]			= vmx_exit_eoi,
 	[VMX_EXIT_EPT_MISCONFIG]	= vmx_exit_ept_misconfig,
 	[VMX_EXIT_INVEPT]		= hv_exit_ud,
 	[VMX_EXIT_INVVPID]		= hv_exit_ud,

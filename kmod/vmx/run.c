@@ -238,6 +238,8 @@ static void vmx_prepare(struct vmx_vcpu *vmx)
 		vmx_flush(vmx);
 	if (unlikely(vmx->tpr_threshold))
 		vmx_threshold_fix(vmx);
+	if (vmx->apicv)
+		vmx_apic_enter(vmx);
 	if (vmx_caps.pmu)
 		vmx_perf_switch(vmx);
 	if (unlikely(vmx_caps.flush_l1d))

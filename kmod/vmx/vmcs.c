@@ -230,8 +230,9 @@ void vmx_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 
 /* ---- what follows CPUID, guest debug and the TSC offset -------------------------------------- */
 
-static u32 vmx_cpu2_of(const struct hv_cpuid *cpuid)
+static u32 vmx_cpu2_of(const struct vmx_vcpu *vmx)
 {
+	const struct hv_cpuid *cpuid = vmx->vcpu.cpuid;
 	const struct kvm_cpuid_entry2 *seven = hv_cpuid_find(cpuid, 7, 0);
 	const struct kvm_cpuid_entry2 *xsave = hv_cpuid_find(cpuid, 0xd, 1);
 	u32 off = 0;
@@ -243,13 +244,13 @@ static u32 vmx_cpu2_of(const struct hv_cpuid *cpuid)
 		off |= VMX_CPU2_INVPCID;
 	if (!xsave || !(xsave->eax & BIT(3)))
 		off |= VMX_CPU2_XSAVES;
-	return vmx_caps.cpu2 & ~off;
+	return (vmx_caps.cpu2 & ~off) | (vmx->apicv ? VMX_CPU2_APICV : 0);
 }
 
 void vmx_update(struct hv_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 exceptions = VMX_EXCEPTIONS, cpu2 = vmx_cpu2_of(vcpu->cpuid);
+	u32 exceptions = VMX_EXCEPTIONS, cpu2;
 	u64 owned = VMX_CR4_OWNED & ~vcpu->cpuid->cr4_reserved;
 
 	if ((vcpu->guest_debug & KVM_GUESTDBG_ENABLE) &&
@@ -266,6 +267,9 @@ void vmx_update(struct hv_vcpu *vcpu)
 	}
 	if (!vmx->dr_direct)
 		vmx_cpu_ctls_set(vmx, vmx->cpu_ctls | VMX_CPU_MOV_DR);
+	if (vmx_caps.apicv && vcpu->lapic)
+		vmx_apic_update(vmx);
+	cpu2 = vmx_cpu2_of(vmx);
 	if (vmx->cpu2_ctls != cpu2) {
 		vmx->cpu2_ctls = cpu2;
 		vmx_write(VMX_CPU2_CONTROLS, cpu2);

@@ -19,6 +19,7 @@ struct vmx_caps {
 	u64 host_pat, host_efer;
 	u64 syscall[3];			/* the host's STAR, LSTAR, FMASK: the same on all CPUs */
 	bool flush_l1d;			/* affected by L1TF */
+	bool apicv;			/* x2APIC, its registers and interrupt delivery by the CPU */
 	bool pmu;			/* the host may have counters that must not count guests */
 };
 extern struct vmx_caps vmx_caps;
@@ -98,6 +99,7 @@ struct vmx_vcpu {
 	bool event_set;			/* the last entry injected something */
 	bool flush;			/* INVEPT before the next entry */
 	bool pdptes_stale;		/* CR3 was changed by software in PAE paging */
+	bool apicv;			/* ...of this vCPU now */
 	bool dr_direct;			/* the guest moves to and from DRs without an exit */
 
 	struct vmx_msr_entry host_list[VMX_MSR_LIST_MAX] __aligned(16);
@@ -165,6 +167,12 @@ void vmx_syscall_load(struct vmx_vcpu *vmx);
  */
 int vmx_pdptes_read(struct hv_vcpu *vcpu, u64 cr3, bool may_sleep, u64 pdpte[4]);
 void vmx_pdptes_write(const u64 pdpte[4]);
+
+/* apic.c */
+#define VMX_CPU2_APICV	(VMX_CPU2_X2APIC | VMX_CPU2_APIC_REGISTERS | VMX_CPU2_VIRTUAL_INTR)
+void vmx_apic_update(struct vmx_vcpu *vmx);
+void vmx_apic_enter(struct vmx_vcpu *vmx);
+int vmx_exit_eoi(struct hv_vcpu *vcpu, bool may_sleep);
 
 /* events.c */
 void vmx_inject(struct hv_vcpu *vcpu);
