@@ -84,8 +84,10 @@ for n in $(seq 300); do
 	emulator=$(pgrep -P $killed -x timeout) && emulator=$(pgrep -P "$emulator") && break
 	sleep 0.1
 done
-kill -KILL $killed
-wait $killed 2>/dev/null
+{
+	kill -KILL $killed
+	wait $killed
+} 2>/dev/null
 for n in $(seq 100); do
 	kill -0 "$emulator" 2>/dev/null || break
 	sleep 0.1
