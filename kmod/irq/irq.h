@@ -92,7 +92,7 @@ void hv_lapic_set_virtual(struct hv_vcpu *vcpu, bool virtual);
 bool hv_lapic_x2apic(const struct hv_vcpu *vcpu);
 u8 hv_lapic_new_irr(struct hv_vcpu *vcpu);	/* highest vector hv requested, or 0; may be old */
 void hv_lapic_tops(struct hv_vcpu *vcpu, u8 *irr, u8 *isr);	/* highest of both sets, or 0 */
-void hv_lapic_eoi_vectors(struct hv_vcpu *vcpu, u64 vectors[4]);	/* whose EOI is to be reported */
+void hv_lapic_eoi_vectors(struct hv_vcpu *vcpu, u64 vectors[4]);	/* whose EOIs to report */
 void hv_lapic_eoi_done(struct hv_vcpu *vcpu, u8 vector);
 /* INIT/SIPI latched: act on it on the vCPU's own thread (may change mp_state). -errno never. */
 bool hv_lapic_has_event(const struct hv_vcpu *vcpu);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * APIC virtualization (SDM chapter 29), for guests in x2APIC mode: the CPU reads registers from the
+ * APIC virtualization (SDM chapter 29) for guests in x2APIC mode: the CPU reads registers from the
  * LAPIC's page, delivers interrupts from its IRR, and ends them, without exits. In xAPIC mode, which
- * operating systems leave early, the LAPIC is software as on CPUs without.
+ * systems leave early, the LAPIC is software as on CPUs without.
  *
  * Outside of the page the CPU keeps RVI and SVI, the highest vectors requested and in service, and
- * which EOIs exit. RVI is brought up to date at each entry, the rest by vmx_apic_update(), for which
- * HV_REQ_APIC asks.
+ * which EOIs exit. RVI is brought up to date at each entry, the rest by vmx_apic_update(), which
+ * HV_REQ_APIC asks for.
  */
 #include "../irq/irq.h"
 #include "../irq/lapic_defs.h"
@@ -17,7 +17,7 @@
 #define VMX_SVI_SHIFT		8
 
 /*
- * Registers the guest reads from the page. Not: the ICR, which is 64 bits there and in two places in
+ * Registers the guest reads from the page. Not: the ICR, which is 64 bits wide and in two places of
  * the page; the timer's count, which nobody writes; those that x2APIC mode does not have.
  */
 static const u16 vmx_direct_reads[] = {
@@ -69,7 +69,7 @@ void vmx_apic_enter(struct vmx_vcpu *vmx)
 {
 	u32 status, rvi = hv_lapic_new_irr(&vmx->vcpu);
 
-	/* The CPU takes RVI back itself when it has delivered one, to the next, its own included. */
+	/* When it has delivered one, the CPU itself finds the next, self-IPIs included. */
 	if (!rvi)
 		return;
 	status = vmx_read(VMX_GUEST_INTR_STATUS);

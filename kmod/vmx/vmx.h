@@ -19,7 +19,7 @@ struct vmx_caps {
 	u64 host_pat, host_efer;
 	u64 syscall[3];			/* the host's STAR, LSTAR, FMASK: the same on all CPUs */
 	bool flush_l1d;			/* affected by L1TF */
-	bool apicv;			/* x2APIC, its registers and interrupt delivery by the CPU */
+	bool apicv;			/* x2APIC registers and interrupts by the CPU */
 	bool pmu;			/* the host may have counters that must not count guests */
 };
 extern struct vmx_caps vmx_caps;

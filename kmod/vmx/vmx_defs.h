@@ -348,7 +348,7 @@
 #define VMX_EPTV_WRITE			BIT(1)
 #define VMX_EPTV_FETCH			BIT(2)
 #define VMX_EPTV_LINEAR			BIT(7)
-#define VMX_EPTV_FINAL			BIT(8)	/* with LINEAR: not in a walk of the guest's tables */
+#define VMX_EPTV_FINAL			BIT(8)	/* with LINEAR: not a walk of guest tables */
 #define VMX_EPTV_NMI_UNBLOCKED		BIT(12)
 
 /* An entry of the MSR lists, table 24-12 */
