@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * APIC virtualization (SDM chapter 29) for guests in x2APIC mode: the CPU reads registers from the
- * LAPIC's page, delivers interrupts from its IRR, and ends them, without exits. In xAPIC mode, which
- * systems leave early, the LAPIC is software as on CPUs without.
+ * APIC virtualization (SDM chapter 29), for guests in x2APIC mode: the CPU reads registers from
+ * the LAPIC's page, delivers interrupts from its IRR, and ends them, without exits. In xAPIC mode,
+ * which systems leave early, the LAPIC is software as on CPUs without.
  *
  * Outside of the page the CPU keeps RVI and SVI, the highest vectors requested and in service, and
  * which EOIs exit. RVI is brought up to date at each entry, the rest by vmx_apic_update(), which
