@@ -113,6 +113,9 @@ int hv_insn_end(struct hv_vcpu *vcpu, bool may_sleep, u64 *next_rip, struct hv_i
 
 	if (len) {
 		*next_rip = vcpu->regs.rip + len;
+		/* Outside of 64-bit mode RIP wraps at 4 GiB. */
+		if (unlikely((*next_rip ^ vcpu->regs.rip) >> 32) && !hv_64bit_mode(vcpu))
+			*next_rip = (u32)*next_rip;
 		return HV_NEXT_NONE;
 	}
 	if (!insn)

@@ -211,6 +211,18 @@ bool hv_irq_waiting(struct hv_vcpu *vcpu)
 	return hv_user_irq_waiting(vcpu) || (vcpu->lapic && hv_irq_pending(vcpu) >= 0);
 }
 
+/* The same, but for interrupts that the CPU takes from the LAPIC's page by itself. */
+static bool hv_irq_to_inject(struct hv_vcpu *vcpu)
+{
+	int vector;
+
+	if (hv_user_irq_waiting(vcpu))
+		return true;
+	vector = vcpu->lapic ? hv_irq_pending(vcpu) : -1;
+	/* 0 is an interrupt of the PIC, whose vector is not known yet. */
+	return vector == 0 || (vector > 0 && !vcpu->lapic->virtual);
+}
+
 static bool hv_inject_irq(struct hv_vcpu *vcpu)
 {
 	int vector = hv_irq_take(vcpu);
@@ -270,10 +282,10 @@ void hv_events_inject(struct hv_vcpu *vcpu)
 			hv_call(event_window)(vcpu, HV_EVENT_NMI);
 	}
 
-	if (hv_irq_waiting(vcpu)) {
+	if (hv_irq_to_inject(vcpu)) {
 		if (!busy && hv_call(event_allowed)(vcpu, HV_EVENT_IRQ))
 			hv_inject_irq(vcpu);
-		if (hv_irq_waiting(vcpu))
+		if (hv_irq_to_inject(vcpu))
 			hv_call(event_window)(vcpu, HV_EVENT_IRQ);
 	} else if (hv_user_irq_wired(vcpu) && READ_ONCE(vcpu->run->request_interrupt_window)) {
 		hv_call(event_window)(vcpu, HV_EVENT_IRQ);

@@ -237,7 +237,7 @@ static int hv_set_cr8(struct hv_vcpu *vcpu, u64 value)
 	return 0;
 }
 
-static int hv_set_cr(struct hv_vcpu *vcpu, unsigned int cr, u64 value)
+int hv_write_cr(struct hv_vcpu *vcpu, unsigned int cr, u64 value)
 {
 	switch (cr) {
 	case 4:
@@ -263,7 +263,7 @@ int hv_exit_mov_cr(struct hv_vcpu *vcpu, unsigned int cr, bool may_sleep)
 	value = vcpu->regs.gpr[insn.rm];
 	if (!hv_64bit_mode(vcpu))
 		value = (u32)value;
-	if (hv_set_cr(vcpu, cr, value))
+	if (hv_write_cr(vcpu, cr, value))
 		hv_queue_gp(vcpu);
 	else
 		hv_retire(vcpu, next);

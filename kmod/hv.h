@@ -132,6 +132,7 @@ enum hv_req {
 	HV_REQ_VAPIC,		/* the VAPIC's word is not in memory: hv_vapic_fault_in() */
 	HV_REQ_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL until there is room */
 	HV_REQ_UPDATE,		/* ops->update(): what depends on the VM's settings changed */
+	HV_REQ_APIC,		/* software changed what a CPU that has the LAPIC must know */
 	HV_NR_REQS
 };
 
@@ -493,7 +494,10 @@ struct hv_x86_ops {
 	size_t vcpu_size;			/* struct with struct hv_vcpu first */
 	struct hv_tdp_format tdp;		/* filled by hw_setup() */
 
-	/* Is the hardware there and complete? 0 or -errno after one pr_err line. */
+	/*
+	 * Is the hardware there and complete? 0; -ENODEV: another vendor's CPU, or none with
+	 * virtualization; other errors after one pr_err line.
+	 */
 	int (*hw_setup)(void);
 	void (*hw_unsetup)(void);
 	/* On each CPU, IRQs off: turn virtualization on (-EBUSY: somebody else has) and off. */
@@ -502,12 +506,16 @@ struct hv_x86_ops {
 
 	int (*vcpu_init)(struct hv_vcpu *vcpu);
 	void (*vcpu_free)(struct hv_vcpu *vcpu);
-	/* Control-block state of RESET/INIT; common registers were set before. */
+	/* Control-block state of RESET/INIT, loaded; common registers were set before. */
 	void (*vcpu_reset)(struct hv_vcpu *vcpu, bool init);
 	/* The vCPU's thread was scheduled on @cpu, preemption off. */
 	void (*vcpu_load)(struct hv_vcpu *vcpu, int cpu);
-	/* The inner loop begins: save the host state that entries will clobber. */
+	/*
+	 * The inner loop begins: save the host state that entries will clobber. It ends: bring back
+	 * what exits do not (may be NULL).
+	 */
 	void (*inner_enter)(struct hv_vcpu *vcpu);
+	void (*inner_leave)(struct hv_vcpu *vcpu);
 
 	void (*regs_load)(struct hv_vcpu *vcpu, u32 groups);
 	void (*regs_store)(struct hv_vcpu *vcpu, u32 groups);
@@ -690,6 +698,7 @@ void hv_vcpu_forget_thread(struct hv_vcpu *vcpu);
 bool hv_vcpu_yield_to(struct hv_vcpu *target);
 /* The same with any vCPU that wants to run and does not. */
 void hv_vcpu_yield_to_displaced(struct hv_vcpu *vcpu);
+int hv_exit_pause(struct hv_vcpu *vcpu, bool may_sleep);	/* the guest spins */
 
 /* ---- run.c --------------------------------------------------------------------------------- */
 
@@ -732,6 +741,7 @@ int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 
 int hv_exit_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep);
 /* MOV to CR4 (decoded) and MOV to or from DR (decoded). */
 int hv_exit_mov_cr(struct hv_vcpu *vcpu, unsigned int cr, bool may_sleep);
+int hv_write_cr(struct hv_vcpu *vcpu, unsigned int cr, u64 value);	/* 0, 4, 8; 1: #GP */
 int hv_exit_mov_dr(struct hv_vcpu *vcpu, bool may_sleep);
 /* The instruction ending before @next_rip has retired: RIP, interrupt shadow, single step. */
 void hv_retire(struct hv_vcpu *vcpu, u64 next_rip);

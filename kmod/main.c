@@ -25,6 +25,7 @@
 #include "compat/syscore.h"
 #include "svm/svm_ops.h"
 #include "vcpu_ioctl.h"
+#include "vmx/vmx_ops.h"
 #include "x86/x86.h"
 
 static bool kvm_device;
@@ -348,8 +349,13 @@ static void hv_unregister_devices(void)
 
 /* ---- load and unload ----------------------------------------------------------------------- */
 
-/* The one place that knows the vendors. */
-static struct hv_x86_ops *const hv_vendors[] __initconst = { &hv_svm_ops };
+/* The one place that knows the vendors. Kbuild says for which of them the kernel exports enough. */
+static struct hv_x86_ops *const hv_vendors[] __initconst = {
+	&hv_svm_ops,
+#ifdef HV_HAVE_VMX
+	&hv_vmx_ops,
+#endif
+};
 
 static int __init hv_pick_vendor(void)
 {
@@ -361,10 +367,10 @@ static int __init hv_pick_vendor(void)
 		r = hv_ops.hw_setup();
 		if (!r)
 			goto found;
-		if (r != -EOPNOTSUPP)
+		if (r != -ENODEV)
 			return r;
 	}
-	pr_err("this CPU offers no hardware virtualization that hv supports (AMD SVM with nested paging)\n");
+	pr_err("this CPU offers no hardware virtualization that hv supports (AMD SVM with nested paging, Intel VMX with EPT)\n");
 	return -EOPNOTSUPP;
 found:
 #define HV_UPDATE_OP(op) static_call_update(hv_op_##op, hv_ops.op);
@@ -445,5 +451,5 @@ HV_SYSCORE_DEFINE(hv_suspend, hv_resume, hv_shutdown);
 module_init(hv_init);
 module_exit(hv_exit);
 MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("hv: guests as ordinary processes, on AMD SVM");
+MODULE_DESCRIPTION("hv: guests as ordinary processes, on AMD SVM and Intel VMX");
 MODULE_SOFTDEP("pre: irqbypass");

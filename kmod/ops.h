@@ -17,6 +17,7 @@ extern struct hv_x86_ops hv_ops;
 #define HV_HOT_OPS(X)		\
 	X(vcpu_load)		\
 	X(inner_enter)		\
+	X(inner_leave)		\
 	X(regs_load)		\
 	X(regs_store)		\
 	X(run)			\
@@ -34,6 +35,7 @@ HV_HOT_OPS(HV_DECLARE_OP)
 #undef HV_DECLARE_OP
 
 #define hv_call(op) static_call(hv_op_##op)
+#define hv_call_cond(op) static_call_cond(hv_op_##op)	/* one that may be NULL */
 
 /* Make the groups in @groups valid in vcpu->regs. */
 static inline void hv_regs_need(struct hv_vcpu *vcpu, u32 groups)

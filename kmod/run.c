@@ -41,6 +41,8 @@ static void hv_requests_quick(struct hv_vcpu *vcpu)
 		vcpu->stats.tlb_flushes++;
 		hv_call(tlb_flush)(vcpu);
 	}
+	if (hv_request_take(vcpu, HV_REQ_APIC))
+		hv_ops.update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_TIMER))
 		hv_lapic_timer_inject(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_NMI))
@@ -51,7 +53,7 @@ static void hv_requests_quick(struct hv_vcpu *vcpu)
 }
 
 #define HV_REQS_QUICK (BIT(HV_REQ_TLB_FLUSH) | BIT(HV_REQ_TIMER) | BIT(HV_REQ_NMI) | \
-		       BIT(HV_REQ_EVENT) | BIT(HV_REQ_UNBLOCK))
+		       BIT(HV_REQ_EVENT) | BIT(HV_REQ_UNBLOCK) | BIT(HV_REQ_APIC))
 
 /*
  * Let go of vm->srcu until those who asked for it have what they wait for. Taking it again at once
@@ -219,6 +221,7 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 	next = HV_NEXT_RESUME;
 leave:
 	hv_debug_leave(vcpu);
+	hv_call_cond(inner_leave)(vcpu);
 	hv_fpu_leave(vcpu);
 	vcpu->pv.between_insns = next == HV_NEXT_RESUME;
 	preempt_enable();

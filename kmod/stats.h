@@ -34,6 +34,7 @@ struct hv_vcpu;
 	X(irq_exits, CUMULATIVE)	\
 	X(irq_window_exits, CUMULATIVE)	\
 	X(nmi_window_exits, CUMULATIVE)	\
+	X(pause_exits, CUMULATIVE)	\
 	X(nmi_exits, CUMULATIVE)	\
 	X(exception_exits, CUMULATIVE)	\
 	X(other_exits, CUMULATIVE)	\

@@ -249,8 +249,10 @@ static struct hv_vcpu *hv_vcpu_alloc(struct hv_vm *vm, u32 id)
 		goto destroy;
 	vcpu->mp_state = !vcpu->lapic || id == vm->bsp_id ? KVM_MP_STATE_RUNNABLE :
 							    KVM_MP_STATE_UNINITIALIZED;
+	hv_vcpu_load(vcpu);
 	hv_vcpu_reset(vcpu, false);
 	hv_clock_vcpu_init(vcpu);
+	hv_vcpu_put(vcpu);
 	return vcpu;
 
 destroy:

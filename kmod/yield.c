@@ -66,3 +66,16 @@ void hv_vcpu_yield_to_displaced(struct hv_vcpu *vcpu)
 		}
 	}
 }
+
+/*
+ * A vCPU that spins: what it waits for is probably held by one that the host has preempted. PAUSE
+ * runs again afterwards: it has no other effect.
+ */
+int hv_exit_pause(struct hv_vcpu *vcpu, bool may_sleep)
+{
+	if (!may_sleep)
+		return HV_NEXT_SLEEP;
+	vcpu->stats.pause_exits++;
+	hv_vcpu_yield_to_displaced(vcpu);
+	return HV_NEXT_RESUME;
+}

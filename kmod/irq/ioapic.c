@@ -148,14 +148,20 @@ void hv_ioapic_eoi(struct hv_ioapic *ioapic, u8 vector, bool level)
 static void hv_ioapic_update_eoi_vectors(struct hv_ioapic *ioapic)
 {
 	unsigned long vectors[256 / BITS_PER_LONG] = { 0 };
+	struct hv_vcpu *vcpu;
+	unsigned long index;
 	unsigned int pin, i;
 
 	for (pin = 0; pin < HV_IOAPIC_PINS; pin++) {
 		if ((ioapic->eoi_pins & BIT(pin)) || (ioapic->redir[pin] & HV_REDIR_LEVEL))
 			__set_bit(ioapic->redir[pin] & HV_REDIR_VECTOR, vectors);
 	}
+	if (!memcmp(vectors, ioapic->eoi_vectors, sizeof(vectors)))
+		return;
 	for (i = 0; i < ARRAY_SIZE(vectors); i++)
 		WRITE_ONCE(ioapic->eoi_vectors[i], vectors[i]);
+	hv_for_each_vcpu(ioapic->vm, vcpu, index)
+		hv_request_kick(vcpu, HV_REQ_APIC);
 }
 
 void hv_ioapic_set_eoi_pins(struct hv_ioapic *ioapic, u32 pins)

@@ -91,6 +91,20 @@ int hv_irq_pending(struct hv_vcpu *vcpu);
 /* Acknowledge it: returns the vector, moves it IRR -> ISR (or the PIC's INTA), or -1. */
 int hv_irq_ack(struct hv_vcpu *vcpu);
 bool hv_lapic_enabled(const struct hv_vcpu *vcpu);
+/* The register page, in the layout of SDM table 11-1: a CPU may have the guest use it directly. */
+void *hv_lapic_page(const struct hv_vcpu *vcpu);
+/*
+ * A CPU that virtualizes the APIC moves vectors from IRR to ISR and out of it by itself, while the
+ * guest runs. The vendor code says when it does; the rest of hv then only sets IRR bits. It calls
+ * the others before an entry, for what the CPU keeps outside of the page, and after an EOI that the
+ * CPU was told to report. HV_REQ_APIC asks for ops->update when mode, sets or EOI vectors change.
+ */
+void hv_lapic_set_virtual(struct hv_vcpu *vcpu, bool virtual);
+bool hv_lapic_x2apic(const struct hv_vcpu *vcpu);
+u8 hv_lapic_new_irr(struct hv_vcpu *vcpu);	/* highest vector hv requested, or 0; may be old */
+void hv_lapic_tops(struct hv_vcpu *vcpu, u8 *irr, u8 *isr);	/* highest of both sets, or 0 */
+void hv_lapic_eoi_vectors(struct hv_vcpu *vcpu, u64 vectors[4]);	/* whose EOIs to report */
+void hv_lapic_eoi_done(struct hv_vcpu *vcpu, u8 vector);
 /* INIT/SIPI latched: act on it on the vCPU's own thread (may change mp_state). -errno never. */
 bool hv_lapic_has_event(const struct hv_vcpu *vcpu);
 void hv_lapic_accept_event(struct hv_vcpu *vcpu);

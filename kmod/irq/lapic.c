@@ -23,14 +23,15 @@ static int hv_lapic_highest(const struct hv_lapic *l, u32 set, unsigned long wor
 	return -1;
 }
 
+/* The summaries are not the CPU's business: it sets and clears bits without them. */
 int hv_lapic_highest_irr(struct hv_lapic *l)
 {
-	return hv_lapic_highest(l, HV_APIC_IRR, READ_ONCE(l->irr_words));
+	return hv_lapic_highest(l, HV_APIC_IRR, l->virtual ? 0xff : READ_ONCE(l->irr_words));
 }
 
 int hv_lapic_highest_isr(const struct hv_lapic *l)
 {
-	return hv_lapic_highest(l, HV_APIC_ISR, l->isr_words);
+	return hv_lapic_highest(l, HV_APIC_ISR, l->virtual ? 0xff : l->isr_words);
 }
 
 void hv_lapic_recount(struct hv_lapic *l)
@@ -92,7 +93,7 @@ int hv_irq_pending(struct hv_vcpu *vcpu)
 		return -1;
 	if (hv_extint_pending(vcpu))
 		return 0;
-	if (!READ_ONCE(l->irr_words) || !l->hw_enabled)
+	if ((!READ_ONCE(l->irr_words) && !l->virtual) || !l->hw_enabled)
 		return -1;
 	vector = hv_lapic_highest_irr(l);
 	if (vector < 0 || (vector & 0xf0) <= (hv_lapic_ppr(l) & 0xf0))
@@ -121,7 +122,7 @@ int hv_irq_ack(struct hv_vcpu *vcpu)
 	if (hv_extint_pending(vcpu))
 		return hv_extint_ack(vcpu);
 	vector = hv_irq_pending(vcpu);
-	if (vector < 0)
+	if (vector < 0 || l->virtual)
 		return -1;
 	hv_lapic_clear_irr(l, vector);
 	if (unlikely(vcpu->hyperv) && hv_synic_auto_eoi(vcpu, vector)) {
@@ -140,7 +141,7 @@ int hv_lapic_tpr_threshold(const struct hv_vcpu *vcpu)
 	struct hv_lapic *l = vcpu->lapic;
 	int vector;
 
-	if (!l || !READ_ONCE(l->irr_words) || !l->hw_enabled)
+	if (!l || l->virtual || !READ_ONCE(l->irr_words) || !l->hw_enabled)
 		return -1;
 	vector = hv_lapic_highest_irr(l);
 	if (vector < 0 || (hv_apic_read(l, HV_APIC_TPR) & 0xf0) < (vector & 0xf0))
@@ -170,28 +171,105 @@ void hv_lapic_set_cr8(struct hv_vcpu *vcpu, u64 cr8)
 		hv_lapic_set_tpr(vcpu->lapic, (cr8 & 0xf) << 4);
 }
 
-void hv_lapic_eoi(struct hv_lapic *l)
+/* Those who wait for the end of an interrupt. */
+static void hv_lapic_eoi_tell(struct hv_lapic *l, u8 vector)
 {
 	struct hv_ioapic *ioapic = l->vcpu->vm->ioapic;
-	int vector = hv_lapic_highest_isr(l);
-	bool level;
+	bool level = hv_apic_set_test(l, HV_APIC_TMR, vector);
 
-	if (vector < 0)
-		return;
 	trace_hv_eoi(l->vcpu->id, vector);
-	__clear_bit(vector & 31, hv_apic_set_word(l, HV_APIC_ISR, vector));
-	if (!hv_apic_read(l, HV_APIC_ISR + (vector >> 5) * 0x10))
-		l->isr_words &= ~BIT(vector >> 5);
-
 	if (unlikely(l->vcpu->hyperv) && hv_synic_has_vector(l->vcpu, vector))
 		hv_synic_eoi(l->vcpu, vector);
-	level = hv_apic_set_test(l, HV_APIC_TMR, vector);
 	if (ioapic && (level || test_bit(vector, ioapic->eoi_vectors)))
 		hv_ioapic_eoi(ioapic, vector, level);
 	else if (!ioapic)
 		hv_split_eoi(l->vcpu, vector);
+}
+
+void hv_lapic_eoi(struct hv_lapic *l)
+{
+	int vector = hv_lapic_highest_isr(l);
+
+	if (vector < 0)
+		return;
+	__clear_bit(vector & 31, hv_apic_set_word(l, HV_APIC_ISR, vector));
+	if (!hv_apic_read(l, HV_APIC_ISR + (vector >> 5) * 0x10))
+		l->isr_words &= ~BIT(vector >> 5);
+	hv_lapic_eoi_tell(l, vector);
 	if (READ_ONCE(l->irr_words))
 		hv_request(l->vcpu, HV_REQ_EVENT);
+}
+
+/* ---- a CPU that does the above by itself ----------------------------------------------------- */
+
+void hv_lapic_set_virtual(struct hv_vcpu *vcpu, bool virtual)
+{
+	struct hv_lapic *l = vcpu->lapic;
+
+	if (l->virtual == virtual)
+		return;
+	l->virtual = virtual;
+	/* Others may set bits of IRR meanwhile: its summary is only added to. */
+	if (!virtual) {
+		l->isr_words = 0xff;
+		WRITE_ONCE(l->irr_words, 0xff);
+	}
+	hv_request(vcpu, HV_REQ_EVENT);
+}
+
+bool hv_lapic_x2apic(const struct hv_vcpu *vcpu)
+{
+	return vcpu->lapic && vcpu->lapic->x2apic;
+}
+
+u8 hv_lapic_new_irr(struct hv_vcpu *vcpu)
+{
+	struct hv_lapic *l = vcpu->lapic;
+	unsigned long words = READ_ONCE(l->irr_words);
+
+	while (words) {
+		unsigned int word = __fls(words);
+		u32 bits = hv_apic_read(l, HV_APIC_IRR + word * 0x10);
+
+		if (bits)
+			return word * 32 + __fls(bits);
+		words &= ~BIT(word);
+		/* As in hv_lapic_clear_irr(): the CPU has taken the last bit of the word. */
+		clear_bit(word, &l->irr_words);
+		smp_mb__after_atomic();
+		if (!hv_apic_read(l, HV_APIC_IRR + word * 0x10))
+			continue;
+		set_bit(word, &l->irr_words);
+		words |= BIT(word);
+	}
+	return 0;
+}
+
+void hv_lapic_tops(struct hv_vcpu *vcpu, u8 *irr, u8 *isr)
+{
+	*irr = max(hv_lapic_highest_irr(vcpu->lapic), 0);
+	*isr = max(hv_lapic_highest_isr(vcpu->lapic), 0);
+}
+
+void hv_lapic_eoi_vectors(struct hv_vcpu *vcpu, u64 vectors[4])
+{
+	const struct hv_ioapic *ioapic = vcpu->vm->ioapic;
+	struct hv_lapic *l = vcpu->lapic;
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		vectors[i] = hv_apic_read(l, HV_APIC_TMR + i * 0x20) |
+			     (u64)hv_apic_read(l, HV_APIC_TMR + i * 0x20 + 0x10) << 32;
+		if (ioapic)
+			vectors[i] |= READ_ONCE(ioapic->eoi_vectors[i]);
+		else if (vcpu->vm->split_pins)
+			vectors[i] = ~0ULL;	/* the routing table decides */
+	}
+}
+
+void hv_lapic_eoi_done(struct hv_vcpu *vcpu, u8 vector)
+{
+	hv_lapic_eoi_tell(vcpu->lapic, vector);
 }
 
 bool hv_lapic_lvt_raise(struct hv_lapic *l, u32 reg)

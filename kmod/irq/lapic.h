@@ -33,6 +33,7 @@ struct hv_lapic {
 	u8 eoi_vector;			/* for HV_REQ_IOAPIC_EOI */
 	bool hw_enabled, x2apic;	/* from APIC_BASE */
 	bool sw_enabled;		/* from SPIV */
+	bool virtual;			/* hv_lapic_set_virtual() */
 	atomic_t esr_pending;		/* errors since the last write of ESR */
 	u32 arb;			/* lowest-priority arbitration: times chosen */
 	struct hv_lapic_timer timer;

@@ -63,6 +63,7 @@ static bool hv_lapic_accept_vector(struct hv_lapic *l, const struct hv_apic_irq 
 		return false;
 	}
 	if (irq->level != hv_apic_set_test(l, HV_APIC_TMR, vector)) {
+		hv_request(l->vcpu, HV_REQ_APIC);
 		if (irq->level)
 			set_bit(vector & 31, hv_apic_set_word(l, HV_APIC_TMR, vector));
 		else

@@ -43,6 +43,11 @@ bool hv_lapic_enabled(const struct hv_vcpu *vcpu)
 	return vcpu->lapic && vcpu->lapic->hw_enabled;
 }
 
+void *hv_lapic_page(const struct hv_vcpu *vcpu)
+{
+	return vcpu->lapic->regs;
+}
+
 u8 hv_lapic_eoi_vector(const struct hv_vcpu *vcpu)
 {
 	return vcpu->lapic->eoi_vector;
@@ -74,6 +79,7 @@ static void hv_lapic_apply_base(struct hv_vcpu *vcpu, u64 value)
 		if (changed & HV_APIC_BASE_X2APIC)
 			hv_apic_write(l, HV_APIC_LDR, 0);
 	}
+	hv_request(vcpu, HV_REQ_APIC);
 	hv_request(vcpu, HV_REQ_EVENT);
 	hv_apic_map_update(vcpu->vm);
 }
@@ -284,6 +290,7 @@ int hv_lapic_set_state(struct hv_vcpu *vcpu, const struct kvm_lapic_state *state
 	atomic_set(&l->esr_pending, 0);
 	hv_lapic_set_timer_state(l);
 	hv_apic_map_update(vcpu->vm);
+	hv_request(vcpu, HV_REQ_APIC);
 	hv_request(vcpu, HV_REQ_EVENT);
 	return 0;
 }

@@ -67,7 +67,7 @@ static int svm_hw_setup(void)
 	int cpu;
 
 	if (!boot_cpu_has(X86_FEATURE_SVM))
-		return -EOPNOTSUPP;
+		return -ENODEV;
 	rdmsrl(SVM_MSR_VM_CR, vm_cr);
 	if (vm_cr & SVM_VM_CR_SVMDIS) {
 		pr_err("SVM is disabled by the firmware; turn it on in its set-up\n");
@@ -80,8 +80,10 @@ static int svm_hw_setup(void)
 		pr_err("this CPU has SVM without nested paging, which hv needs\n");
 		return -EOPNOTSUPP;
 	}
-	if (svm_nr_asids < 2)
+	if (svm_nr_asids < 2) {
+		pr_err("this CPU has SVM without address space identifiers, which hv needs\n");
 		return -EOPNOTSUPP;
+	}
 
 	hv_ops.tdp = (struct hv_tdp_format) {
 		.present = SVM_NPT_PRESENT,

@@ -467,6 +467,8 @@ int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu)
 	hv_synic_init(&hyperv->synic);
 	hv_stimer_init(vcpu, hyperv);
 	smp_store_release(&vcpu->hyperv, hyperv);
+	/* A CPU that has the LAPIC to itself knows nothing of the SynIC. */
+	hv_request(vcpu, HV_REQ_APIC);
 	return 0;
 }
 

@@ -47,7 +47,7 @@ machine_command() {
 		die "a shell on an Intel host needs a terminal as its standard input; give a command instead"
 	fi
 	# Time follows instructions: the processor's own idea of its frequency is wrong here.
-	cmdline+=" hv.disks=sr1,sr2,sr3 tsc_early_khz=$((machine_ips / 1000))"
+	cmdline+=" lab.disks=sr1,sr2,sr3 tsc_early_khz=$((machine_ips / 1000))"
 	cmdline+=' i8042.noaux i8042.nokbd mitigations=off'
 	# A self-test of the entropy source that takes half a second; RDRAND is trusted instead.
 	cmdline+=' initcall_blacklist=jent_mod_init'

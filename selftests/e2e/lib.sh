@@ -61,7 +61,7 @@ kernel_complaints() {
 	dmesg -x | grep -E '^kern ' |
 		grep -vE '^kern +:info +: \[[ 0-9.]*\] hv: ' |
 		grep -vE '\] hv: (loading out-of-tree module taints kernel|module verification failed)' |
-		grep -vE '\] (hrtimer: interrupt took|workqueue: .* hogged CPU|clocksource: )' |
+		grep -vE '\] (hrtimer: interrupt took|Disabled fast string operations|workqueue: .* hogged CPU|clocksource: )' |
 		grep -vE '\] (Injecting memory failure for|Memory failure: )' |
 		grep -vE '^kern +:info +: \[[ 0-9.]*\] (loop[0-9]+|zram[0-9]*|EXT4-fs|tsc|tun|Adding|smpboot|x86|kvm|kvm_amd|SVM)\b'
 }
