@@ -7,7 +7,7 @@ machine_mem=2048
 machine_ports=virtio
 
 machine_artefacts() {
-	emulator=$(artefact qemu "$(hash_of "$h"/qemu/*.patch /etc/os-release \
+	qemu=$(artefact qemu "$(hash_of "$h"/qemu/*.patch /etc/os-release \
 		-- "$(recipe build_qemu program_libraries bootstrap debian_source apply_patches \
 			private_apt apt_lines)")" build_qemu)
 }
@@ -21,7 +21,7 @@ port_fifo() {
 # Set machine to the command that runs the emulated host.
 machine_command() {
 	local disk nested n=0
-	machine=("$emulator/bin/qemu-system-x86_64" -nodefaults -no-user-config -display none -no-reboot
+	machine=("$qemu/bin/qemu-system-x86_64" -nodefaults -no-user-config -display none -no-reboot
 		-smp "$cpus" -m "$mem" -cpu max)
 	# Its firmware is the emulated host's QEMU's.
 	machine+=(-L "$hosttree/root/usr/share/qemu" -L "$hosttree/root/usr/share/seabios")
