@@ -75,9 +75,41 @@ static bool hv_event_injected(const struct hv_vcpu *vcpu)
 	return ev->exception.injected || ev->nmi_injected || ev->interrupt.injected;
 }
 
+/* Those that end KVM_RUN with an exit of their own; true: kvm_run is filled in. */
+static bool hv_requests_exit(struct hv_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (hv_request_take(vcpu, HV_REQ_TRIPLE_FAULT)) {
+		run->exit_reason = KVM_EXIT_SHUTDOWN;
+		return true;
+	}
+	if (hv_request_take(vcpu, HV_REQ_DEBUG)) {
+		hv_debug_exit(vcpu, 1, HV_DR6_BS);
+		return true;
+	}
+	if (hv_request_take(vcpu, HV_REQ_TPR_ACCESS)) {
+		hv_tpr_access_exit(vcpu);
+		return true;
+	}
+	if (hv_request_take(vcpu, HV_REQ_RING_FULL) && hv_dirty_ring_full(vcpu)) {
+		hv_request(vcpu, HV_REQ_RING_FULL);
+		run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+		return true;
+	}
+	if (hv_request_take(vcpu, HV_REQ_IOAPIC_EOI)) {
+		run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+		run->eoi.vector = hv_lapic_eoi_vector(vcpu);
+		return true;
+	}
+	return false;
+}
+
 /* Those that may sleep or end KVM_RUN. */
 static int hv_requests_slow(struct hv_vcpu *vcpu)
 {
+	if (likely(!(READ_ONCE(vcpu->requests) & ~HV_REQS_QUICK) && !hv_clock_stale(vcpu)))
+		return HV_NEXT_RESUME;
 	if (hv_request_take(vcpu, HV_REQ_VM_DEAD)) {
 		hv_request(vcpu, HV_REQ_VM_DEAD);	/* for ever */
 		return -EIO;
@@ -86,36 +118,16 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		hv_srcu_relock(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_UPDATE))
 		hv_ops.update(vcpu);
-	if (hv_request_take(vcpu, HV_REQ_TRIPLE_FAULT)) {
-		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	if (hv_requests_exit(vcpu))
 		return HV_NEXT_USER;
-	}
-	if (hv_request_take(vcpu, HV_REQ_DEBUG)) {
-		hv_debug_exit(vcpu, 1, HV_DR6_BS);
-		return HV_NEXT_USER;
-	}
 	if (hv_request_take(vcpu, HV_REQ_SMI)) {
 		/* User space may have changed its mind, or the state, before KVM_RUN. */
 		if (hv_smi_waiting(vcpu) && !hv_event_injected(vcpu))
 			hv_smm_enter(vcpu);
 		hv_request(vcpu, HV_REQ_EVENT);
 	}
-	if (hv_request_take(vcpu, HV_REQ_TPR_ACCESS)) {
-		hv_tpr_access_exit(vcpu);
-		return HV_NEXT_USER;
-	}
 	if (hv_request_take(vcpu, HV_REQ_VAPIC))
 		hv_vapic_fault_in(vcpu);
-	if (hv_request_take(vcpu, HV_REQ_RING_FULL) && hv_dirty_ring_full(vcpu)) {
-		hv_request(vcpu, HV_REQ_RING_FULL);
-		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
-		return HV_NEXT_USER;
-	}
-	if (hv_request_take(vcpu, HV_REQ_IOAPIC_EOI)) {
-		vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
-		vcpu->run->eoi.vector = hv_lapic_eoi_vector(vcpu);
-		return HV_NEXT_USER;
-	}
 	if (hv_request_take(vcpu, HV_REQ_CLOCK) || hv_clock_stale(vcpu))
 		hv_clock_update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_STEAL))
