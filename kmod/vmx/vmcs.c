@@ -252,7 +252,42 @@ static u32 vmx_cpu2_of(const struct vmx_vcpu *vmx)
 		off |= VMX_CPU2_INVPCID;
 	if (!xsave || !(xsave->eax & BIT(3)))
 		off |= VMX_CPU2_XSAVES;
+	if (vmx->vcpu.vm->disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE)
+		off |= VMX_CPU2_PLE;
 	return (vmx_caps.cpu2 & ~off) | (vmx->apicv ? VMX_CPU2_APICV : 0);
+}
+
+/* Which MSRs go past us; with a filter of user space's, only those it allows. */
+static void vmx_update_msrs(struct vmx_vcpu *vmx)
+{
+	const struct hv_vm *vm = vmx->vcpu.vm;
+	unsigned int i;
+	u32 index;
+
+	if (!rcu_access_pointer(vm->msr_filter) && !vmx->msrs_filtered)
+		return;
+	vmx->msrs_filtered = true;
+	for (i = 0; i < ARRAY_SIZE(vmx_direct_msrs); i++) {
+		index = vmx_direct_msrs[i];
+		vmx_msr_intercept(vmx, index, !hv_msr_allowed(vm, index, KVM_MSR_FILTER_READ),
+				  !hv_msr_allowed(vm, index, KVM_MSR_FILTER_WRITE));
+	}
+	vmx_msr_intercept(vmx, MSR_IA32_TSC, !hv_msr_allowed(vm, MSR_IA32_TSC, KVM_MSR_FILTER_READ),
+			  true);
+}
+
+/* KVM_CAP_X86_DISABLE_EXITS; PAUSE is among the secondary controls. */
+static void vmx_update_exits(struct vmx_vcpu *vmx)
+{
+	u64 disabled = vmx->vcpu.vm->disabled_exits;
+	u32 off = 0;
+
+	if (disabled & KVM_X86_DISABLE_EXITS_HLT)
+		off |= VMX_CPU_HLT;
+	if (disabled & KVM_X86_DISABLE_EXITS_MWAIT)
+		off |= VMX_CPU_MWAIT | VMX_CPU_MONITOR;
+	if (vmx->cpu_ctls & off)
+		vmx_cpu_ctls_set(vmx, vmx->cpu_ctls & ~off);
 }
 
 void vmx_update(struct hv_vcpu *vcpu)
@@ -270,6 +305,8 @@ void vmx_update(struct hv_vcpu *vcpu)
 	}
 	if (vmx->smm != vcpu->smm.active)
 		vmx_eptp_write(vmx);
+	vmx_update_msrs(vmx);
+	vmx_update_exits(vmx);
 	if (!vcpu->dr_loaded && vmx->dr_direct) {
 		vmx->dr_direct = false;
 		/* The host's handler expects DR6 as it leaves it. */

@@ -101,6 +101,7 @@ struct vmx_vcpu {
 	bool pdptes_stale;		/* CR3 was changed by software in PAE paging */
 	bool apicv;			/* ...of this vCPU now */
 	bool smm;			/* the EPT pointer is SMM's */
+	bool msrs_filtered;		/* the MSR bitmap follows user space's filter */
 	bool dr_direct;			/* the guest moves to and from DRs without an exit */
 
 	struct vmx_msr_entry host_list[VMX_MSR_LIST_MAX] __aligned(16);
