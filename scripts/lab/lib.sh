@@ -59,9 +59,9 @@ artefact() {
 		say "building $name (log: $log)"
 		# A subshell of its own with errexit on: this function is called from "$( )",
 		# in conditions where bash would ignore a failing command inside the builder.
-		# Nothing of a make that we may be part of: some makefiles ask whether they are.
-		if ! env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
-			bash -euo pipefail -c '. "$1"; shift; "$@"' - "$lab_dir/build.sh" \
+		# A make that we may be part of is not the builder's: some makefiles ask for one.
+		unset MAKEFLAGS MFLAGS MAKELEVEL
+		if ! bash -euo pipefail -c '. "$1"; shift; "$@"' - "$lab_dir/build.sh" \
 			"$builder" "$tmp" "$@" >"$log" 2>&1 </dev/null 9>&-; then
 			tail -n 20 "$log" >&2
 			die "building $name failed (log: $log)"
