@@ -183,8 +183,16 @@ static struct kvm_dirty_gfn *map_ring(int prot, int flags)
 	return mmap(NULL, RING_BYTES, prot, flags, cpu->fd, KVM_DIRTY_LOG_PAGE_OFFSET * UT_PAGE);
 }
 
+/* KVM keeps room for the CPU's page-modification log, 512 pages, in each ring. */
+static void skip_pml(void)
+{
+	if (ut_is_kvm_intel_with("pml"))
+		ut_skip("with PML, KVM's rings are larger than this one");
+}
+
 static void start_ring(void)
 {
+	skip_pml();
 	ut_vm_create(&vm, 0);
 	NEED(enable(KVM_CAP_DIRTY_LOG_RING_ACQ_REL, RING_BYTES) == 0);
 	cpu = ut_vcpu_create(&vm);
@@ -201,6 +209,7 @@ static void finish_ring(void)
 
 static void test_ring_args(void)
 {
+	skip_pml();
 	ut_vm_create(&vm, 0);
 	CHECK_ERRNO(ioctl(vm.fd, KVM_RESET_DIRTY_RINGS, 0), EINVAL);
 	CHECK_ERRNO(enable(KVM_CAP_DIRTY_LOG_RING, 0), EINVAL);

@@ -157,6 +157,11 @@ uint32_t ut_call(struct ut_vcpu *vcpu, ut_guest_fn fn);
 /* ---- the host ------------------------------------------------------------------------------ */
 
 bool ut_write_file(const char *path, const char *text);
+/*
+ * Is the device stock KVM on Intel, with what this parameter of kvm_intel turns on ("pml",
+ * "flexpriority", "enable_apicv")?
+ */
+bool ut_is_kvm_intel_with(const char *parameter);
 /* Swap to compressed memory; ends the test as skipped where that cannot be. */
 void ut_swap_on(void);
 void ut_swap_off(void);

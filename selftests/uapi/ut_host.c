@@ -21,6 +21,23 @@ bool ut_write_file(const char *path, const char *text)
 	return ok;
 }
 
+bool ut_is_kvm_intel_with(const char *parameter)
+{
+	char path[128], value = 'N';
+	int fd;
+
+	if (strcmp(ut_device(), "/dev/kvm") != 0)
+		return false;
+	snprintf(path, sizeof(path), "/sys/module/kvm_intel/parameters/%s", parameter);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (read(fd, &value, 1) != 1)
+		value = 'N';
+	close(fd);
+	return value == 'Y';
+}
+
 void ut_swap_on(void)
 {
 	static uint8_t page[UT_PAGE];
