@@ -299,6 +299,15 @@ static void *count_thread(void *arg)
 }
 
 /* Slots come and go under two running vCPUs, one of which uses them. */
+/* Until the guest counts: on a slow machine its thread may start late. */
+static void wait_for_round(const struct counting *c)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < 20000 && !__atomic_load_n(&c->rounds, __ATOMIC_RELAXED); ms++)
+		usleep(1000);
+}
+
 static void test_change_under_run(void)
 {
 	struct counting *c[2];
@@ -313,6 +322,8 @@ static void test_change_under_run(void)
 		*c[i] = (struct counting){ .gpa = GPA + i * UT_2M + 0x5000 };
 		NEED(pthread_create(&t[i], NULL, count_thread, &vm.vcpu[i]) == 0);
 	}
+	wait_for_round(c[0]);
+	wait_for_round(c[1]);
 	for (i = 0; i < 100; i++) {
 		CHECK(ut_slot(&vm, 1, 0, 0, NULL, 0) == 0);
 		CHECK(ut_slot(&vm, 1, GPA, UT_2M, mem, i & 1 ? KVM_MEM_LOG_DIRTY_PAGES : 0) == 0);
