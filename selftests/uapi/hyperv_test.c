@@ -460,31 +460,15 @@ static void test_crash(void)
 
 /* ---- the APIC ------------------------------------------------------------------------------ */
 
-extern const uint8_t __start_ut_guest[];
-
-static void set_gate(struct ut_vm *vm, unsigned int vector, void (*handler)(void))
-{
-	const uint8_t *code = (const uint8_t *)(uintptr_t)handler;
-	uint64_t addr = UT_CODE + (uint64_t)(code - __start_ut_guest);
-	uint64_t *gate = (void *)(vm->low + IG_IDT + vector * 16);
-
-	gate[0] = (addr & 0xffff) | 0x08 << 16 | 0x8eULL << 40 | (addr >> 16) << 48;
-	gate[1] = 0;
-}
-
-#define STR_(x)		#x
-#define STR(x)		STR_(x)
-#define NAKED		UT_GUEST __attribute__((naked))
-
 /* Counts, and does not end the interrupt. */
-NAKED static void handler_no_eoi(void)
+IG_NAKED static void handler_no_eoi(void)
 {
 	__asm__ volatile("lock incl 0x341c0\n\t"		/* IG_COUNTS + 4 * AUTO_VECTOR */
 			 "iretq");
 }
 
 /* Counts, and ends the interrupt by MSR if the assist page does not say that it need not. */
-NAKED static void handler_msr_eoi(void)
+IG_NAKED static void handler_msr_eoi(void)
 {
 	__asm__ volatile("push %rax\n\t"
 			 "push %rcx\n\t"
@@ -531,7 +515,7 @@ static void test_assist_page(void)
 	if (ut_is_kvm_intel_with("enable_apicv"))
 		ut_skip("the CPU takes the EOI, KVM's assist page does not");
 	vm_create(&vm, 1);
-	set_gate(&vm, VECTOR, handler_msr_eoi);
+	ig_set_gate(&vm, VECTOR, handler_msr_eoi);
 	ig_start(&vm.vcpu[0], guest_assist);
 	CHECK_EQ(ig_finish(&vm.vcpu[0]), 1);
 	CHECK_EQ(shared(&vm)->value[0], 0);
@@ -601,7 +585,7 @@ static void test_synic(void)
 	int i;
 
 	vm_create(&vm, 1);
-	set_gate(&vm, AUTO_VECTOR, handler_no_eoi);
+	ig_set_gate(&vm, AUTO_VECTOR, handler_no_eoi);
 	NEED(route_sint(&vm, 0, 2, 3) == 0);
 	NEED(ioctl(vm.fd, KVM_IRQFD, &irqfd) == 0);
 	ig_start(&vm.vcpu[0], guest_synic);

@@ -61,6 +61,23 @@ static void emit_handler(uint8_t *p, unsigned int vector, enum ig_eoi eoi)
 	EMIT(p, 0x58, 0x48, 0xcf);					/* pop %rax; iretq */
 }
 
+static void set_gate(struct ut_vm *vm, unsigned int vector, uint64_t addr)
+{
+	uint64_t *gate = (void *)(vm->low + IG_IDT + vector * 16);
+
+	gate[0] = (addr & 0xffff) | 0x08 << 16 | 0x8eULL << 40 | (addr >> 16 & 0xffff) << 48;
+	gate[1] = addr >> 32;
+}
+
+extern const uint8_t __start_ut_guest[];
+
+void ig_set_gate(struct ut_vm *vm, unsigned int vector, void (*handler)(void))
+{
+	const uint8_t *code = (const uint8_t *)(uintptr_t)handler;
+
+	set_gate(vm, vector, UT_CODE + (uint64_t)(code - __start_ut_guest));
+}
+
 void ig_set_handlers(struct ut_vm *vm, enum ig_eoi eoi)
 {
 	uint64_t *gdt = (void *)(vm->low + IG_GDT);
@@ -69,10 +86,9 @@ void ig_set_handlers(struct ut_vm *vm, enum ig_eoi eoi)
 	gdt[1] = 0x00af9b000000ffffULL;
 	gdt[2] = 0x00cf93000000ffffULL;
 	for (i = 0; i < 256; i++) {
-		uint64_t addr = IG_STUBS + i * 32, *gate = (void *)(vm->low + IG_IDT + i * 16);
+		uint64_t addr = IG_STUBS + i * 32;
 
-		gate[0] = (addr & 0xffff) | 0x08 << 16 | 0x8eULL << 40 | (addr >> 16) << 48;
-		gate[1] = addr >> 32;
+		set_gate(vm, i, addr);
 		emit_handler(vm->low + addr, i, eoi);
 	}
 }

@@ -23,6 +23,9 @@ bool ig_old_kvm(void);
 void ig_vm_create(struct ut_vm *vm, unsigned int vcpus);
 /* Handlers for all vectors that count and send this EOI. */
 void ig_set_handlers(struct ut_vm *vm, enum ig_eoi eoi);
+/* One handler of the test's own, which ends with IRETQ. */
+#define IG_NAKED UT_GUEST __attribute__((naked))
+void ig_set_gate(struct ut_vm *vm, unsigned int vector, void (*handler)(void));
 /* Like ut_start(), with descriptor tables in force and the vCPU runnable. */
 void ig_start(struct ut_vcpu *vcpu, ut_guest_fn fn);
 static inline volatile uint32_t *ig_counts(struct ut_vm *vm)

@@ -79,21 +79,8 @@ IG_INLINE uint64_t hypercall(uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2,
 	return rax;
 }
 
-extern const uint8_t __start_ut_guest[];
-
-static void set_gate(struct ut_vm *vm, unsigned int vector, void (*handler)(void))
-{
-	const uint8_t *code = (const uint8_t *)(uintptr_t)handler;
-	uint64_t addr = UT_CODE + (uint64_t)(code - __start_ut_guest);
-	uint64_t *gate = (void *)(vm->low + IG_IDT + vector * 16);
-
-	gate[0] = (addr & 0xffff) | 0x08 << 16 | 0x8eULL << 40 | (addr >> 16) << 48;
-	gate[1] = 0;
-}
-
 #define STR_(x)		#x
 #define STR(x)		STR_(x)
-#define NAKED		UT_GUEST __attribute__((naked))
 
 /* ---- MSRs ---------------------------------------------------------------------------------- */
 
@@ -194,7 +181,7 @@ static void test_enforce(void)
 #define EOI_FLAG	0x20100		/* in the page of vCPU 0 */
 
 /* Clears the bit, and counts if it was set; else writes EOI and counts that. */
-NAKED static void eoi_handler(void)
+IG_NAKED static void eoi_handler(void)
 {
 	__asm__ volatile("btrl $0, " STR(EOI_FLAG) "\n\t"
 			 "jnc 1f\n\t"
@@ -243,7 +230,7 @@ static void test_pv_eoi(void)
 	if (ut_is_kvm_intel_with("enable_apicv"))
 		ut_skip("the CPU takes the EOI, KVM's flag in memory is not used");
 	vm_create(&vm, 1);
-	set_gate(&vm, VECTOR, eoi_handler);
+	ig_set_gate(&vm, VECTOR, eoi_handler);
 	ig_start(&vm.vcpu[0], guest_pv_eoi);
 	CHECK_EQ(ig_finish(&vm.vcpu[0]), 1);
 	/*
@@ -260,7 +247,7 @@ static void test_pv_eoi(void)
 	ut_vm_destroy(&vm);
 }
 
-NAKED static void leave_in_handler(void)
+IG_NAKED static void leave_in_handler(void)
 {
 	__asm__ volatile("push %rax\n\t"
 			 "mov $0x77, %eax\n\t"
@@ -283,7 +270,7 @@ static void test_pv_eoi_user(void)
 	struct ut_vm vm;
 
 	vm_create(&vm, 1);
-	set_gate(&vm, VECTOR, leave_in_handler);
+	ig_set_gate(&vm, VECTOR, leave_in_handler);
 	ig_start(&vm.vcpu[0], guest_pv_eoi);
 	CHECK(ut_run(&vm.vcpu[0], &value) == UT_DONE && value == 0x77);
 	CHECK(!(vm.low[EOI_FLAG] & 1));
@@ -513,7 +500,7 @@ static void test_hypercall_exit(void)
 #define WHILE_MISSING	0x55
 
 /* #PF: note the token, show that the guest runs, then wait for the page's interrupt. */
-NAKED static void apf_fault(void)
+IG_NAKED static void apf_fault(void)
 {
 	__asm__ volatile("push %rax\n\t"
 			 "lock incl 0x20440\n\t"
@@ -535,7 +522,7 @@ NAKED static void apf_fault(void)
 			 "iretq");
 }
 
-NAKED static void apf_ready(void)
+IG_NAKED static void apf_ready(void)
 {
 	__asm__ volatile("push %rax\n\t"
 			 "push %rcx\n\t"
@@ -602,8 +589,8 @@ static void far_create(struct ut_vm *vm, struct far *far)
 	reg.range.len = FAR_SIZE;
 	NEED(ioctl(far->uffd, UFFDIO_REGISTER, &reg) == 0);
 	NEED(ut_slot(vm, 1, FAR_GPA, FAR_SIZE, far->mem, 0) == 0);
-	set_gate(vm, 14, apf_fault);
-	set_gate(vm, READY_VECTOR, apf_ready);
+	ig_set_gate(vm, 14, apf_fault);
+	ig_set_gate(vm, READY_VECTOR, apf_ready);
 }
 
 static void far_bring(struct far *far, unsigned int page, uint64_t value)
