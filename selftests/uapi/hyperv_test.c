@@ -522,8 +522,12 @@ static void test_assist_page(void)
 	CHECK_EQ(shared(&vm)->value[1], 20);
 	CHECK_EQ(shared(&vm)->value[2], 0x30);
 	CHECK_EQ(shared(&vm)->value[3], 0x30);
-	/* Ten without the page, none with it. */
-	CHECK_EQ(*(uint32_t *)(vm.low + 0x20880), 10);
+	/*
+	 * Ten without the page, none with it: but KVM takes its word back when the CPU leaves the
+	 * guest between the interrupt and its end, as for an interrupt of the host.
+	 */
+	CHECK(*(uint32_t *)(vm.low + 0x20880) >= 10);
+	CHECK(*(uint32_t *)(vm.low + 0x20880) <= 15);
 	ut_vm_destroy(&vm);
 }
 
