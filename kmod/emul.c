@@ -43,7 +43,8 @@ static u8 hv_emul_cpl(struct hv_vcpu *vcpu)
 }
 
 /*
- * Read code at a linear address, up to the page's end at most: 0 and *got, HV_WALK_FAULT, -errno.
+ * Read code at a linear address, up to the page's end at most: 0 and *got, HV_WALK_FAULT, -errno
+ * (-ENXIO: no memory slot is there).
  */
 static int hv_fetch(struct hv_vcpu *vcpu, u64 la, u8 *buf, unsigned int len, bool may_sleep,
 		    unsigned int *got, u32 *error)
@@ -55,6 +56,8 @@ static int hv_fetch(struct hv_vcpu *vcpu, u64 la, u8 *buf, unsigned int len, boo
 	if (r)
 		return r;
 	*got = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(la));
+	if (!hv_slot_find(vcpu->vm, gpa >> PAGE_SHIFT))
+		return -ENXIO;
 	if (!hv_guest_read_nofault(vcpu->vm, gpa, buf, *got))
 		return 0;
 	return may_sleep ? hv_guest_read(vcpu->vm, gpa, buf, *got) : -EAGAIN;
@@ -293,7 +296,10 @@ static int hv_emul_fetch(struct hv_emul *e, u64 la, u8 *buf, unsigned int len, u
 	u32 error = 0;
 	int r = hv_fetch(run->vcpu, la, buf, len, run->may_sleep, got, &error);
 
-	return r == HV_WALK_FAULT ? hv_emul_raise_pf(e, la, error) : r;
+	if (r == HV_WALK_FAULT)
+		return hv_emul_raise_pf(e, la, error);
+	/* Code that no slot holds. */
+	return r == -ENXIO ? HV_EMUL_UNHANDLEABLE : r;
 }
 
 static bool hv_is_ram(struct hv_vcpu *vcpu, u64 gpa, bool write)
@@ -301,6 +307,12 @@ static bool hv_is_ram(struct hv_vcpu *vcpu, u64 gpa, bool write)
 	const struct hv_memslot *slot = hv_slot_find(vcpu->vm, gpa >> PAGE_SHIFT);
 
 	return slot && !(write && (slot->flags & KVM_MEM_READONLY));
+}
+
+/* What failed on memory whose slot has gone meanwhile is tried again by the guest. */
+static int hv_emul_mem_error(struct hv_vcpu *vcpu, u64 gpa, bool write, int r)
+{
+	return r == -EFAULT && !hv_is_ram(vcpu, gpa, write) ? -EAGAIN : r;
 }
 
 /* One page's part of an access. */
@@ -314,7 +326,8 @@ static int hv_emul_read_part(struct hv_emul_run *run, u64 gpa, void *buf, unsign
 			return HV_EMUL_OK;
 		if (!run->may_sleep)
 			return -EAGAIN;
-		return hv_guest_read(vcpu->vm, gpa, buf, len);
+		r = hv_guest_read(vcpu->vm, gpa, buf, len);
+		return hv_emul_mem_error(vcpu, gpa, false, r);
 	}
 	run->e.touched_io = true;
 	while (len && !r) {
@@ -358,7 +371,8 @@ static int hv_emul_write_part(struct hv_emul_run *run, u64 gpa, const void *buf,
 			return HV_EMUL_OK;
 		if (!run->may_sleep)
 			return -EAGAIN;
-		return hv_guest_write(vcpu->vm, gpa, buf, len);
+		r = hv_guest_write(vcpu->vm, gpa, buf, len);
+		return hv_emul_mem_error(vcpu, gpa, true, r);
 	}
 	run->e.touched_io = true;
 	while (len) {
@@ -425,7 +439,7 @@ static int hv_emul_cmpxchg(struct hv_emul *e, u64 la, const void *old, const voi
 		r = hv_guest_cmpxchg(run->vcpu->vm, gpa, &expected, value, len);
 	}
 	*ok = !r;
-	return r < 0 ? r : HV_EMUL_OK;
+	return r < 0 ? hv_emul_mem_error(run->vcpu, gpa, true, r) : HV_EMUL_OK;
 }
 
 static int hv_emul_probe(struct hv_emul *e, u64 la, unsigned int len, unsigned int access)

@@ -29,6 +29,9 @@ static int hv_walk_read(void *opaque, u64 gpa, u64 *val, unsigned int size)
 	struct hv_walk_ctx *ctx = opaque;
 
 	*val = 0;
+	/* A table that no slot holds has nothing present. */
+	if (!hv_slot_find(ctx->vcpu->vm, gpa >> PAGE_SHIFT))
+		return 0;
 	if (!hv_guest_read_nofault(ctx->vcpu->vm, gpa, val, size))
 		return 0;
 	if (!ctx->may_sleep)

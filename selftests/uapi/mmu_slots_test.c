@@ -86,12 +86,17 @@ static void finish(void)
 	munmap(mem, SIZE);
 }
 
-static enum ut_result run_access(uint64_t gpa, uint32_t size, bool write, uint64_t value)
+static void start_access(uint64_t gpa, uint32_t size, bool write, uint64_t value)
 {
 	struct access *a = ut_args(&vm.vcpu[0]);
 
 	*a = (struct access){ .gpa = gpa, .size = size, .write = write, .value = value };
 	ut_start(&vm.vcpu[0], guest_access);
+}
+
+static enum ut_result run_access(uint64_t gpa, uint32_t size, bool write, uint64_t value)
+{
+	start_access(gpa, size, write, value);
 	return ut_run(&vm.vcpu[0], NULL);
 }
 
@@ -200,6 +205,79 @@ static void test_delete(void)
 	CHECK_EQ(value(), 0);
 	check_mmio(GPA + UT_2M, 4, false, 0, 3);
 	finish();
+}
+
+#define VA	(1UL << 39)	/* the second entry of the top-level table */
+#define HOLE	0x50000000UL
+#define PTE	3UL		/* present, writable */
+
+/* Tables in a slot that is gone have nothing present, for the CPU and for emulation. */
+static void test_tables_gone(void)
+{
+	struct ut_vcpu *vcpu = &vm.vcpu[0];
+	uint64_t *top, *tables, va;
+	struct kvm_sregs sregs;
+	unsigned int i;
+
+	start(1);
+	tables = (uint64_t *)mem;
+	tables[0] = (GPA + UT_PAGE) | PTE;
+	tables[512] = (GPA + 2 * UT_PAGE) | PTE;
+	tables[1024] = HOLE | PTE;		/* a device */
+	tables[1025] = UT_ARGS(1) | PTE;	/* memory */
+	for (i = 0; i < 2; i++) {
+		va = VA + i * UT_PAGE;
+		CHECK(ut_slot(&vm, 1, GPA, SIZE, mem, 0) == 0);
+		start_access(va, 4, false, 0);
+		NEED(ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) == 0);
+		top = (uint64_t *)(vm.low + sregs.cr3);
+		top[1] = GPA | PTE;
+		CHECK_EQ(ut_run(vcpu, NULL), i ? UT_DONE : UT_EXIT);
+		if (i == 0) {
+			CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_MMIO);
+			CHECK_EQ(vcpu->run->mmio.phys_addr, HOLE);
+			CHECK_EQ(ut_run(vcpu, NULL), UT_DONE);
+		}
+		CHECK(ut_slot(&vm, 1, GPA, 0, mem, 0) == 0);
+		start_access(va, 4, false, 0);
+		ut_catch_exceptions(vcpu);
+		CHECK_EQ(ut_run(vcpu, NULL), UT_EXIT);
+		/* KVM takes the table's address for the one that the instruction names. */
+		if (!strcmp(ut_device(), "/dev/kvm") && vcpu->run->exit_reason == KVM_EXIT_MMIO) {
+			CHECK_EQ(vcpu->run->mmio.phys_addr, GPA);
+			break;
+		}
+		CHECK(ut_is_exception(vcpu));
+		NEED(ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) == 0);
+		CHECK_EQ(sregs.cr2, va);
+	}
+	finish();
+}
+
+static void test_code_gone(void)
+{
+	static const uint8_t load[] = { 0x8b, 0x04, 0x25, 0, 0, 0, 0x50 };	/* mov HOLE, %eax */
+	struct kvm_run *run;
+	struct kvm_regs regs;
+	unsigned int part;
+
+	/* All of the instruction behind the end of the slot, or some of it. */
+	for (part = 0; part < sizeof(load); part += 3) {
+		start(1);
+		run = vm.vcpu[0].run;
+		CHECK(ut_slot(&vm, 1, GPA, UT_PAGE, mem, 0) == 0);
+		memcpy(mem + UT_PAGE - part, load, part);
+		ut_start(&vm.vcpu[0], guest_access);
+		NEED(ioctl(vm.vcpu[0].fd, KVM_GET_REGS, &regs) == 0);
+		regs.rip = GPA + UT_PAGE - part;
+		NEED(ioctl(vm.vcpu[0].fd, KVM_SET_REGS, &regs) == 0);
+		CHECK_EQ(ut_run(&vm.vcpu[0], NULL), UT_EXIT);
+		CHECK_EQ(run->exit_reason, KVM_EXIT_INTERNAL_ERROR);
+		CHECK_EQ(run->internal.suberror, KVM_INTERNAL_ERROR_EMULATION);
+		NEED(ioctl(vm.vcpu[0].fd, KVM_GET_REGS, &regs) == 0);
+		CHECK_EQ(regs.rip, GPA + UT_PAGE - part);
+		finish();
+	}
 }
 
 static void test_move(void)
@@ -349,6 +427,8 @@ static const struct ut_test tests[] = {
 	{ "slots-no-slot-is-mmio", test_no_slot },
 	{ "slots-readonly", test_readonly },
 	{ "slots-delete", test_delete },
+	{ "slots-tables-gone", test_tables_gone },
+	{ "slots-code-gone", test_code_gone },
 	{ "slots-move", test_move },
 	{ "slots-alias", test_alias },
 	{ "slots-many", test_many },
