@@ -66,7 +66,7 @@ machine_command() {
 		cat <<-TEXT
 			config_interface: textconfig
 			display_library: nogui
-			memory: guest=$mem, host=$mem
+			memory: guest=$mem, host=$((mem > 2048 ? 2048 : mem))
 			romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
 			vgaromimage: file=/usr/share/vgabios/vgabios.bin
 			cpu: model=$model, count=$cpus, ips=$machine_ips, reset_on_triple_fault=0, ignore_bad_msrs=1
