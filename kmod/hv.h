@@ -382,6 +382,7 @@ struct hv_tdp_format {
 	u64 uncached;		/* instead of leaf, for device memory */
 	u8 levels;		/* 4 or 5 */
 	u8 max_leaf_level;	/* 1: 4K, 2: 2M, 3: 1G */
+	u8 max_exec_level;	/* of leaves from which the guest may execute */
 };
 
 struct hv_mmu {

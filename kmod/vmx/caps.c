@@ -7,6 +7,7 @@
 
 #include <linux/cpu.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -143,6 +144,22 @@ static int vmx_read_ept(void)
 	return 0;
 }
 
+static int vmx_nx_huge_pages = -1;
+module_param_named(nx_huge_pages, vmx_nx_huge_pages, int, 0444);
+MODULE_PARM_DESC(nx_huge_pages, "never let guests execute from large pages: 1 yes, 0 no, -1 where the CPU needs it");
+
+/*
+ * The CPU may stop with a machine check when code is fetched from a page whose size changes
+ * meanwhile (the iTLB multihit erratum), which a guest could bring about at will. Code is then
+ * mapped by small pages only; a large leaf is split where the guest executes.
+ */
+static u8 vmx_max_exec_level(void)
+{
+	bool multihit = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
+
+	return vmx_nx_huge_pages > 0 || (vmx_nx_huge_pages && multihit) ? 1 : 3;
+}
+
 static void vmx_fill_tdp(void)
 {
 	u64 cap = vmx_caps.ept_vpid;
@@ -163,6 +180,7 @@ static void vmx_fill_tdp(void)
 		/* Five levels only where guests can have addresses that need them. */
 		.levels = (cap & VMX_EPT_CAP_WALK_5) && boot_cpu_data.x86_phys_bits > 48 ? 5 : 4,
 		.max_leaf_level = cap & VMX_EPT_CAP_1G ? 3 : cap & VMX_EPT_CAP_2M ? 2 : 1,
+		.max_exec_level = vmx_max_exec_level(),
 	};
 }
 

@@ -120,6 +120,46 @@ static void test_large(void)
 	finish();
 }
 
+/* Call functions of the test's, one in each of @count pages; their results add up. */
+UT_GUEST static void guest_call(void *args)
+{
+	volatile struct job *job = args;
+	uint64_t i, sum = 0;
+
+	for (i = job->first; i < job->first + job->count; i++)
+		sum += ((uint64_t (*)(void))(GPA + i * UT_PAGE + 64))();
+	job->value = sum;
+	ut_done(1);
+}
+
+/*
+ * Code in large pages, which then change size under it: stock KVM and hv split them on CPUs that
+ * must not execute from large pages.
+ */
+static void test_code(void)
+{
+	static const uint8_t code[] = { 0xb8, 0x07, 0, 0, 0, 0xc3 };	/* mov $7, %eax; ret */
+	struct job *job;
+	uint64_t i, round;
+
+	start();
+	job = ut_args(&vm.vcpu[0]);
+	for (i = 0; i < NPAGES; i++)
+		memcpy(mem + i * UT_PAGE + 64, code, sizeof(code));
+	step(0, NPAGES, 0, 1);
+	for (round = 0; round < 4; round++) {
+		*job = (struct job){ .first = round * 100, .count = 1000 };
+		CHECK_EQ(ut_call(&vm.vcpu[0], guest_call), 1);
+		CHECK_EQ(job->value, 7000);
+		step(0, NPAGES, 1 + round, 1);
+		CHECK(mprotect(mem + 600 * UT_PAGE, UT_PAGE, PROT_READ) == 0);
+		CHECK(mprotect(mem + 600 * UT_PAGE, UT_PAGE, PROT_READ | PROT_WRITE) == 0);
+		madvise(mem, SIZE, MADV_COLLAPSE);
+	}
+	check_host(5);
+	finish();
+}
+
 static void test_misaligned(void)
 {
 	/*
@@ -269,6 +309,7 @@ static void test_swap(void)
 
 static const struct ut_test tests[] = {
 	{ "large-pages", test_large },
+	{ "large-code", test_code },
 	{ "large-misaligned", test_misaligned },
 	{ "large-partial-slots", test_partial },
 	{ "large-hugetlb", test_hugetlb },

@@ -87,6 +87,32 @@ static void test_split(void)
 	CHECK(pages(1) == 512 && pages(2) == 0);
 }
 
+/* Where large pages must not hold code, they are split where it is fetched. */
+static void test_no_large_code(void)
+{
+	const u64 exec = BIT_ULL(62);
+	int level, i;
+
+	hv_ops.tdp.no_exec = 0;
+	hv_ops.tdp.exec = exec;
+	hv_ops.tdp.max_exec_level = 1;
+	CHECK(map(R, 0x40000, 2, true, 0) == HV_MAP_DONE);
+	CHECK(!(toy_walk(R, &level) & exec) && level == 2);
+	CHECK(map(R + 7, 0x40007, 1, true, HV_ACCESS_FETCH) == HV_MAP_DONE);
+	for (i = 0; i < 512; i++)
+		CHECK(!!(toy_walk(R + i, &level) & exec) == (i == 7) && level == 1);
+	CHECK(map(R + 7, 0x40007, 1, true, HV_ACCESS_FETCH) == HV_MAP_SPURIOUS);
+	CHECK(map(R + 8, 0x40008, 1, true, HV_ACCESS_FETCH) == HV_MAP_DONE);
+	CHECK(toy_walk(R + 8, &level) & exec);
+	/* What is small from the start holds both. */
+	CHECK(map(R + 512, 0x40200, 1, true, 0) == HV_MAP_DONE);
+	CHECK(toy_walk(R + 512, &level) & exec);
+	/* Both sizes, where the CPU has not the erratum. */
+	hv_ops.tdp.max_exec_level = 2;
+	CHECK(map(R + 1024, 0x40400, 2, true, 0) == HV_MAP_DONE);
+	CHECK((toy_walk(R + 1024, &level) & exec) && level == 2);
+}
+
 static void test_join_small(void)
 {
 	int level;
@@ -268,6 +294,7 @@ static const struct {
 	{ "map a 2M page", test_map_large },
 	{ "read-only becomes writable", test_upgrade },
 	{ "a write splits a protected 2M leaf", test_split },
+		{ "code is not fetched from a 2M leaf where that is forbidden", test_no_large_code },
 	{ "a 2M page joins 4K neighbours", test_join_small },
 	{ "another page at the frame is a conflict", test_conflict },
 	{ "zapping detaches whole tables, flushes once", test_zap_detaches_tables },
