@@ -133,6 +133,7 @@ enum hv_req {
 	HV_REQ_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL until there is room */
 	HV_REQ_UPDATE,		/* ops->update(): what depends on the VM's settings changed */
 	HV_REQ_APIC,		/* software changed what a CPU that has the LAPIC must know */
+	HV_REQ_APIC_PAGE,	/* hv_apic_page_unmap(): not all APICs are there any more */
 	HV_NR_REQS
 };
 
@@ -443,6 +444,8 @@ struct hv_vm {
 	struct kvm_coalesced_mmio_ring *ring;	/* page 2 of every vCPU's mapping */
 	void __rcu *apic_map;		/* irq/lapic.c */
 	spinlock_t apic_map_lock;
+	struct page *apic_page;			/* irq/apic_page.c; NULL until it is needed */
+	atomic_t apic_page_others;		/* vCPUs that must not find it */
 	u32 split_pins;			/* split irqchip: pins of user space's IOAPICs */
 	struct list_head resamplers;	/* under irq_lock */
 	struct hlist_head irq_acks;	/* under irq_lock, read under irq_srcu */

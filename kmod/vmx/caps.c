@@ -62,7 +62,8 @@ static const struct vmx_control vmx_secondary = {
 	"secondary", MSR_IA32_VMX_PROCBASED_CTLS2, MSR_IA32_VMX_PROCBASED_CTLS2,
 	VMX_CPU2_EPT | VMX_CPU2_VPID | VMX_CPU2_UNRESTRICTED,
 	VMX_CPU2_RDTSCP | VMX_CPU2_WBINVD | VMX_CPU2_INVPCID | VMX_CPU2_ENCLS | VMX_CPU2_XSAVES |
-	VMX_CPU2_PCONFIG | VMX_CPU2_ENCLV | VMX_CPU2_PLE | VMX_CPU2_APICV,
+	VMX_CPU2_PCONFIG | VMX_CPU2_ENCLV | VMX_CPU2_PLE | VMX_CPU2_APICV |
+	VMX_CPU2_APIC_ACCESS,
 	&vmx_caps.cpu2,
 };
 
@@ -112,9 +113,10 @@ static int vmx_read_controls(u64 basic)
 		if (r)
 			return r;
 	}
-	/* All of it or none; each vCPU turns it on and off. */
+	/* All of it or none, but for the page; each vCPU turns it on and off. */
 	vmx_caps.apicv = (vmx_caps.cpu2 & VMX_CPU2_APICV) == VMX_CPU2_APICV;
-	vmx_caps.cpu2 &= ~VMX_CPU2_APICV;
+	vmx_caps.apic_access = vmx_caps.cpu2 & VMX_CPU2_APIC_ACCESS;
+	vmx_caps.cpu2 &= ~(VMX_CPU2_APICV | VMX_CPU2_APIC_ACCESS);
 	/* Without EPT these exit; all CPUs with unrestricted guest can turn them off. */
 	if (vmx_caps.cpu & (VMX_CPU_CR3_LOAD | VMX_CPU_CR3_STORE | VMX_CPU_INVLPG)) {
 		pr_err("this CPU has VMX that cannot leave CR3 to guests, which hv needs\n");

@@ -86,6 +86,7 @@ int vmx_vcpu_init(struct hv_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	struct vmx_region *region;
 	unsigned int i;
+	int r;
 
 	vmx->loaded_cpu = -1;
 	INIT_LIST_HEAD(&vmx->loaded_link);
@@ -99,7 +100,8 @@ int vmx_vcpu_init(struct hv_vcpu *vcpu)
 	for (i = 0; i < ARRAY_SIZE(vmx_direct_msrs); i++)
 		vmx_msr_intercept(vmx, vmx_direct_msrs[i], false, false);
 	vmx_msr_intercept(vmx, MSR_IA32_TSC, false, true);	/* the offset is applied (25.3) */
-	return vmx_vpid_get(vmx);
+	r = vmx_vpid_get(vmx);
+	return r ?: vmx_apic_init(vmx);
 }
 
 void vmx_vcpu_free(struct hv_vcpu *vcpu)
@@ -167,6 +169,8 @@ static void vmx_controls_init(struct vmx_vcpu *vmx)
 	vmx_write(VMX_MSR_BITMAP, __pa(vmx->msr_bitmap));
 	if (vmx->vcpu.lapic)
 		vmx_write(VMX_VIRTUAL_APIC_PAGE, __pa(hv_lapic_page(&vmx->vcpu)));
+	if (vmx->vcpu.lapic && vmx_caps.apic_access)
+		vmx_write(VMX_APIC_ACCESS_PAGE, hv_apic_page(vmx->vcpu.vm));
 	vmx_write(VMX_TPR_THRESHOLD, 0);
 	vmx_write(VMX_TSC_OFFSET, 0);
 	vmx_write(VMX_CR0_MASK, ~VMX_CR0_OWNED);
@@ -254,7 +258,7 @@ static u32 vmx_cpu2_of(const struct vmx_vcpu *vmx)
 		off |= VMX_CPU2_XSAVES;
 	if (vmx->vcpu.vm->disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE)
 		off |= VMX_CPU2_PLE;
-	return (vmx_caps.cpu2 & ~off) | (vmx->apicv ? VMX_CPU2_APICV : 0);
+	return (vmx_caps.cpu2 & ~off) | vmx->apic_ctls;
 }
 
 /* Which MSRs go past us; with a filter of user space's, only those it allows. */
@@ -314,7 +318,7 @@ void vmx_update(struct hv_vcpu *vcpu)
 	}
 	if (!vmx->dr_direct)
 		vmx_cpu_ctls_set(vmx, vmx->cpu_ctls | VMX_CPU_MOV_DR);
-	if (vmx_caps.apicv && vcpu->lapic)
+	if (vcpu->lapic)
 		vmx_apic_update(vmx);
 	cpu2 = vmx_cpu2_of(vmx);
 	if (vmx->cpu2_ctls != cpu2) {

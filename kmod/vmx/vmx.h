@@ -19,7 +19,8 @@ struct vmx_caps {
 	u64 host_pat, host_efer;
 	u64 syscall[3];			/* the host's STAR, LSTAR, FMASK: the same on all CPUs */
 	bool flush_l1d;			/* affected by L1TF */
-	bool apicv;			/* x2APIC registers and interrupts by the CPU */
+	bool apicv;			/* APIC registers and interrupts by the CPU */
+	bool apic_access;		/* xAPIC accesses found by their page */
 	bool pmu;			/* the host may have counters that must not count guests */
 };
 extern struct vmx_caps vmx_caps;
@@ -99,7 +100,8 @@ struct vmx_vcpu {
 	bool event_set;			/* the last entry injected something */
 	bool flush;			/* INVEPT before the next entry */
 	bool pdptes_stale;		/* CR3 was changed by software in PAE paging */
-	bool apicv;			/* ...of this vCPU now */
+	bool apicv;			/* the CPU delivers interrupts from the LAPIC's page */
+	u32 apic_ctls;			/* VMX_CPU2_* of the LAPIC's mode */
 	bool smm;			/* the EPT pointer is SMM's */
 	bool msrs_filtered;		/* the MSR bitmap follows user space's filter */
 	bool dr_direct;			/* the guest moves to and from DRs without an exit */
@@ -172,9 +174,12 @@ void vmx_pdptes_write(const u64 pdpte[4]);
 
 /* apic.c */
 #define VMX_CPU2_APICV	(VMX_CPU2_X2APIC | VMX_CPU2_APIC_REGISTERS | VMX_CPU2_VIRTUAL_INTR)
+int vmx_apic_init(struct vmx_vcpu *vmx);
 void vmx_apic_update(struct vmx_vcpu *vmx);
 void vmx_apic_enter(struct vmx_vcpu *vmx);
 int vmx_exit_eoi(struct hv_vcpu *vcpu, bool may_sleep);
+int vmx_exit_apic_access(struct hv_vcpu *vcpu, bool may_sleep);
+int vmx_exit_apic_write(struct hv_vcpu *vcpu, bool may_sleep);
 
 /* events.c */
 void vmx_inject(struct hv_vcpu *vcpu);
