@@ -7,6 +7,7 @@
 
 #include <linux/cpu.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -14,6 +15,10 @@
 #include "vmx.h"
 
 struct vmx_caps vmx_caps;
+
+static bool apicv = true;
+module_param(apicv, bool, 0444);
+MODULE_PARM_DESC(apicv, "Intel: let the CPU handle guests' APIC accesses and interrupts, if it can");
 
 /*
  * One word of controls: a bit that is not in @must or @may is wanted clear. @must are the names of
@@ -114,8 +119,9 @@ static int vmx_read_controls(u64 basic)
 			return r;
 	}
 	/* All of it or none, but for the page; each vCPU turns it on and off. */
-	vmx_caps.apicv = (vmx_caps.cpu2 & VMX_CPU2_APICV) == VMX_CPU2_APICV;
-	vmx_caps.apic_access = vmx_caps.cpu2 & VMX_CPU2_APIC_ACCESS;
+	vmx_caps.apic_access = apicv && (vmx_caps.cpu2 & VMX_CPU2_APIC_ACCESS);
+	apicv = apicv && (vmx_caps.cpu2 & VMX_CPU2_APICV) == VMX_CPU2_APICV;
+	vmx_caps.apicv = apicv;
 	vmx_caps.cpu2 &= ~(VMX_CPU2_APICV | VMX_CPU2_APIC_ACCESS);
 	/* Without EPT these exit; all CPUs with unrestricted guest can turn them off. */
 	if (vmx_caps.cpu & (VMX_CPU_CR3_LOAD | VMX_CPU_CR3_STORE | VMX_CPU_INVLPG)) {
@@ -193,8 +199,10 @@ int vmx_hw_setup(void)
 	u64 basic, feature = 0;
 	int r;
 
-	if (!(cpuid_ecx(1) & BIT(5)))
+	if (!(cpuid_ecx(1) & BIT(5))) {
+		apicv = false;		/* as the parameter can be read */
 		return -ENODEV;
+	}
 	/* The kernel takes the bit from its feature word when the firmware has locked VMX out. */
 	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &feature) || !boot_cpu_has(X86_FEATURE_VMX) ||
 	    !(feature & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX)) {
