@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The APIC-access page. A CPU that virtualizes an APIC in xAPIC mode knows the guest's accesses to it
- * by the page they end in: one that is mapped where the APIC is, and that nobody ever reads.
+ * The APIC-access page. A CPU that virtualizes an APIC in xAPIC mode knows the guest's accesses to
+ * it by the page they end in: one that is mapped where the APIC is, and that nobody ever reads.
  *
  * The second-level tables are those of all vCPUs. A vCPU whose CPU does not look out for the page -
- * its APIC is off, elsewhere or in x2APIC mode, or software must see each access - would find memory
- * there. So the page is mapped only while there is no such vCPU, which is how systems start; and the
- * first one takes it out before it enters its guest again. It comes back by a fault.
+ * its APIC is off, elsewhere or in x2APIC mode, or software must see each access - would find
+ * memory there. So the page is mapped only while there is no such vCPU, which is how systems start;
+ * and the first one takes it out before it enters its guest again. It comes back by a fault.
  *
  * An installer that has found no such vCPU is stopped by the gate of the tables (mmu/tdp.h) if one
  * comes: the count goes up before the frame is published.

@@ -110,8 +110,8 @@ void hv_lapic_written(struct hv_vcpu *vcpu, u32 reg);
 /* In xAPIC mode, and where systems expect it? */
 bool hv_lapic_at_default(const struct hv_vcpu *vcpu);
 /*
- * apic_page.c: the page that a CPU wants to find mapped where an APIC in xAPIC mode is. It is, while
- * all vCPUs' APICs are there and all their CPUs know (hv_apic_page_use()).
+ * apic_page.c: the page that a CPU wants to find mapped where an APIC in xAPIC mode is. It is,
+ * while all vCPUs' APICs are there and all their CPUs know (hv_apic_page_use()).
  */
 int hv_apic_page_create(struct hv_vm *vm);	/* if there is none yet; may sleep */
 void hv_apic_page_free(struct hv_vm *vm);

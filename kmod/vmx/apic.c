@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * APIC virtualization (SDM chapter 29): the CPU reads registers from the LAPIC's page, delivers
- * interrupts from its IRR, and ends them, without exits. In x2APIC mode it does so for MSRs, in xAPIC
- * mode for accesses that end in the APIC-access page (irq/apic_page.c). A CPU that knows that page
- * only reads and writes the TPR by itself, and exits for the other registers.
+ * interrupts from its IRR, and ends them, without exits. In x2APIC mode it does so for MSRs, in
+ * xAPIC mode for accesses that end in the APIC-access page (irq/apic_page.c). A CPU that knows that
+ * page only reads and writes the TPR by itself, and exits for the other registers.
  *
  * Outside of the page the CPU keeps RVI and SVI, the highest vectors requested and in service, and
  * which EOIs exit. RVI is brought up to date at each entry, the rest by vmx_apic_update(), which

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * An APIC in xAPIC mode is a page of the guest's address space: of each vCPU its own, where its base
- * is, and memory or nothing elsewhere. A CPU that virtualizes the page has one place for all vCPUs.
+ * An APIC in xAPIC mode is a page of the guest's address space: of each vCPU its own, where its
+ * base is, and memory or nothing elsewhere. A CPU that virtualizes the page has one place for all
+ * vCPUs.
  */
 #include "irq_guest.h"
 
