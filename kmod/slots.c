@@ -254,6 +254,18 @@ static void hv_slots_publish(struct hv_vm *vm, unsigned int as, struct hv_memslo
 	kvfree(old);
 }
 
+/* A slot logs from now on (or no longer): the first one, and the last, concern the vCPUs. */
+static void hv_slot_logging(struct hv_vm *vm, const struct hv_memslot *slot, bool on)
+{
+	int nr;
+
+	if (!hv_slot_logs(slot))
+		return;
+	nr = on ? atomic_inc_return(&vm->nr_logging) - 1 : atomic_dec_return(&vm->nr_logging);
+	if (!nr)
+		hv_request_all(vm, HV_REQ_UPDATE);
+}
+
 /* There is a new slot, and who looks for its frames finds it: the APIC's page gives way. */
 static void hv_slot_uncover(struct hv_vm *vm, const struct hv_memslot *slot)
 {
@@ -329,6 +341,7 @@ static int hv_slot_delete(struct hv_vm *vm, struct hv_memslot *old)
 	hv_slots_publish(vm, hv_slot_as(old->id), slots);
 	xa_erase(&vm->slot_ids, old->id);
 	vm->nr_slot_pages -= old->npages;
+	hv_slot_logging(vm, old, false);
 	hv_slot_free(old);
 	return 0;
 }
@@ -369,7 +382,9 @@ static int hv_slot_replace(struct hv_vm *vm, struct hv_memslot *old, struct hv_m
 		return -ENOMEM;
 	if (moved)
 		hv_slot_retire(vm, old);
+	hv_slot_logging(vm, new, true);
 	hv_slots_publish(vm, as, slots);
+	hv_slot_logging(vm, old, false);
 	if (moved)
 		hv_slot_uncover(vm, new);
 	/* There is an entry already: nothing to allocate. */
@@ -397,6 +412,7 @@ static int hv_slot_add(struct hv_vm *vm, struct hv_memslot *new)
 		xa_erase(&vm->slot_ids, new->id);
 		return -ENOMEM;
 	}
+	hv_slot_logging(vm, new, true);
 	hv_slots_publish(vm, hv_slot_as(new->id), slots);
 	hv_slot_uncover(vm, new);
 	vm->nr_slot_pages += new->npages;

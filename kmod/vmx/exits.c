@@ -369,6 +369,7 @@ static const vmx_handler vmx_handlers[VMX_NR_EXITS] = {
 	[VMX_EXIT_XSETBV]		= hv_exit_xsetbv,
 	[VMX_EXIT_APIC_WRITE]		= vmx_exit_apic_write,
 	[VMX_EXIT_VMFUNC]		= hv_exit_ud,
+	[VMX_EXIT_PML_FULL]		= vmx_exit_nothing,
 	[VMX_EXIT_ENCLS]		= hv_exit_ud,
 	[VMX_EXIT_PCONFIG]		= hv_exit_ud,
 	[VMX_EXIT_ENCLV]		= hv_exit_ud,

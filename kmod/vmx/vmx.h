@@ -86,6 +86,8 @@ struct vmx_vcpu {
 	u64 tsc_offset;
 	u32 tpr_threshold;
 	u32 exit_msrs;			/* entries in the MSR lists */
+	struct page *pml;		/* page-modification log */
+	u32 pml_index;			/* where it began, or VMX_PML_STALE */
 	bool perf_global;		/* PERF_GLOBAL_CTRL is switched by entry and exit */
 
 	u64 cr2;
@@ -180,6 +182,13 @@ void vmx_apic_enter(struct vmx_vcpu *vmx);
 int vmx_exit_eoi(struct hv_vcpu *vcpu, bool may_sleep);
 int vmx_exit_apic_access(struct hv_vcpu *vcpu, bool may_sleep);
 int vmx_exit_apic_write(struct hv_vcpu *vcpu, bool may_sleep);
+
+/* pml.c */
+#define VMX_PML_STALE	(~0U)
+int vmx_pml_init(struct vmx_vcpu *vmx);
+void vmx_pml_free(struct vmx_vcpu *vmx);
+void vmx_pml_enter(struct vmx_vcpu *vmx);
+void vmx_pml_flush(struct vmx_vcpu *vmx);
 
 /* events.c */
 void vmx_inject(struct hv_vcpu *vcpu);
