@@ -43,6 +43,9 @@ static int hv_slot_take_dirty(struct hv_vm *vm, struct hv_memslot *slot, void __
 	copy = kvcalloc(n, sizeof(long), GFP_KERNEL_ACCOUNT);
 	if (!copy)
 		return -ENOMEM;
+	/* Out of the guest, whatever for: the CPU's own logs are emptied then. */
+	if (hv_ops.tdp.logs_dirty)
+		hv_request_all(vm, HV_REQ_EVENT);
 	for (i = 0; i < n; i++) {
 		copy[i] = READ_ONCE(slot->dirty[i]);
 		if (!copy[i] || vm->manual_dirty_log)

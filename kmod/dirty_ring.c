@@ -81,6 +81,16 @@ bool hv_dirty_ring_full(const struct hv_vcpu *vcpu)
 	return ring->entries && hv_ring_used(ring) >= ring->entries - HV_RING_RESERVED;
 }
 
+u32 hv_dirty_ring_room(const struct hv_vcpu *vcpu)
+{
+	const struct hv_dirty_ring *ring = &vcpu->dirty_ring;
+
+	if (!ring->entries)
+		return U32_MAX;
+	return hv_dirty_ring_full(vcpu) ? 0 :
+		ring->entries - HV_RING_RESERVED - hv_ring_used(ring);
+}
+
 /* Is the newest entry this page, and not yet collected? Then it will be, after our write. */
 static bool hv_ring_repeats(const struct hv_dirty_ring *ring, u32 slot, u64 offset)
 {

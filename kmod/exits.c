@@ -369,6 +369,8 @@ int hv_exit_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 	case HV_FAULT_MMIO:
 		if (access & HV_ACCESS_FETCH)
 			break;
+		if (hv_apic_page_map(vcpu, gpa))
+			return HV_NEXT_RESUME;
 		vcpu->stats.mmio_exits++;
 		return access & HV_ACCESS_FINAL ? hv_emulate_mmio(vcpu, gpa, may_sleep) :
 						  hv_emulate(vcpu, may_sleep);

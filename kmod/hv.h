@@ -133,6 +133,7 @@ enum hv_req {
 	HV_REQ_RING_FULL,	/* KVM_EXIT_DIRTY_RING_FULL until there is room */
 	HV_REQ_UPDATE,		/* ops->update(): what depends on the VM's settings changed */
 	HV_REQ_APIC,		/* software changed what a CPU that has the LAPIC must know */
+	HV_REQ_APIC_PAGE,	/* hv_apic_page_unmap(): not all APICs are there any more */
 	HV_NR_REQS
 };
 
@@ -379,6 +380,7 @@ struct hv_tdp_format {
 	u64 read, write, exec;	/* permission bits to set */
 	u64 no_exec;		/* bit to set where execution is refused (NPT) */
 	u64 accessed, dirty;	/* 0: the CPU has none */
+	bool logs_dirty;	/* the CPU notes the pages whose dirty bit it sets */
 	u64 uncached;		/* instead of leaf, for device memory */
 	u8 levels;		/* 4 or 5 */
 	u8 max_leaf_level;	/* 1: 4K, 2: 2M, 3: 1G */
@@ -420,6 +422,7 @@ struct hv_vm {
 	atomic_t nr_smm;		/* vCPUs in SMM: they see the second of them */
 	struct xarray slot_ids;		/* id -> slot; under slots_lock */
 	u64 nr_slot_pages;
+	atomic_t nr_logging;		/* slots that log; written under slots_lock */
 	u32 last_yielded;		/* index of the vCPU that was given time last */
 	u64 manual_dirty_log;		/* KVM_DIRTY_LOG_*; under slots_lock */
 	u32 dirty_ring_entries;		/* of each vCPU's ring; 0: slots have bitmaps instead */
@@ -444,6 +447,8 @@ struct hv_vm {
 	struct kvm_coalesced_mmio_ring *ring;	/* page 2 of every vCPU's mapping */
 	void __rcu *apic_map;		/* irq/lapic.c */
 	spinlock_t apic_map_lock;
+	struct page *apic_page;			/* irq/apic_page.c; NULL until it is needed */
+	atomic_t apic_page_others;		/* vCPUs that must not find it */
 	u32 split_pins;			/* split irqchip: pins of user space's IOAPICs */
 	struct list_head resamplers;	/* under irq_lock */
 	struct hlist_head irq_acks;	/* under irq_lock, read under irq_srcu */
@@ -633,6 +638,7 @@ int hv_dirty_ring_init(struct hv_vcpu *vcpu);
 void hv_dirty_ring_free(struct hv_vcpu *vcpu);
 struct page *hv_dirty_ring_page(struct hv_vcpu *vcpu, unsigned long index);	/* NULL: beyond */
 bool hv_dirty_ring_full(const struct hv_vcpu *vcpu);
+u32 hv_dirty_ring_room(const struct hv_vcpu *vcpu);	/* entries until then; many: no ring */
 void hv_dirty_ring_push(struct hv_vm *vm, u32 slot, u64 offset);
 int hv_dirty_rings_reset(struct hv_vm *vm);		/* entries freed, or -EINVAL */
 

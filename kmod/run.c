@@ -137,6 +137,8 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		hv_stimers_run(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_STEAL))
 		hv_steal_update(vcpu);
+	if (hv_request_take(vcpu, HV_REQ_APIC_PAGE))
+		hv_apic_page_unmap(vcpu->vm);
 	if (hv_request_take(vcpu, HV_REQ_APIC_EVENT) && vcpu->lapic)
 		hv_lapic_accept_event(vcpu);
 	return HV_NEXT_RESUME;

@@ -12,6 +12,8 @@
 #include <linux/uaccess.h>
 
 #include "hv.h"
+#include "irq/irq.h"
+#include "irq/lapic_defs.h"
 #include "mmu/mmu.h"
 #include "x86/x86.h"
 
@@ -252,6 +254,27 @@ static void hv_slots_publish(struct hv_vm *vm, unsigned int as, struct hv_memslo
 	kvfree(old);
 }
 
+/* A slot logs from now on (or no longer): the first one, and the last, concern the vCPUs. */
+static void hv_slot_logging(struct hv_vm *vm, const struct hv_memslot *slot, bool on)
+{
+	int nr;
+
+	if (!hv_slot_logs(slot))
+		return;
+	nr = on ? atomic_inc_return(&vm->nr_logging) - 1 : atomic_dec_return(&vm->nr_logging);
+	if (!nr)
+		hv_request_all(vm, HV_REQ_UPDATE);
+}
+
+/* There is a new slot, and who looks for its frames finds it: the APIC's page gives way. */
+static void hv_slot_uncover(struct hv_vm *vm, const struct hv_memslot *slot)
+{
+	u64 apic = HV_APIC_DEFAULT_BASE >> PAGE_SHIFT;
+
+	if (apic >= slot->base_gfn && apic < slot->base_gfn + slot->npages)
+		hv_apic_page_unmap(vm);
+}
+
 /* Faults on the slot retry from now on and nothing of it is mapped any more. */
 static void hv_slot_retire(struct hv_vm *vm, struct hv_memslot *slot)
 {
@@ -318,6 +341,7 @@ static int hv_slot_delete(struct hv_vm *vm, struct hv_memslot *old)
 	hv_slots_publish(vm, hv_slot_as(old->id), slots);
 	xa_erase(&vm->slot_ids, old->id);
 	vm->nr_slot_pages -= old->npages;
+	hv_slot_logging(vm, old, false);
 	hv_slot_free(old);
 	return 0;
 }
@@ -358,7 +382,11 @@ static int hv_slot_replace(struct hv_vm *vm, struct hv_memslot *old, struct hv_m
 		return -ENOMEM;
 	if (moved)
 		hv_slot_retire(vm, old);
+	hv_slot_logging(vm, new, true);
 	hv_slots_publish(vm, as, slots);
+	hv_slot_logging(vm, old, false);
+	if (moved)
+		hv_slot_uncover(vm, new);
 	/* There is an entry already: nothing to allocate. */
 	xa_store(&vm->slot_ids, new->id, new, GFP_KERNEL_ACCOUNT);
 	/* Pages that are in the log already are protected when user space takes them out of it. */
@@ -384,7 +412,9 @@ static int hv_slot_add(struct hv_vm *vm, struct hv_memslot *new)
 		xa_erase(&vm->slot_ids, new->id);
 		return -ENOMEM;
 	}
+	hv_slot_logging(vm, new, true);
 	hv_slots_publish(vm, hv_slot_as(new->id), slots);
+	hv_slot_uncover(vm, new);
 	vm->nr_slot_pages += new->npages;
 	return 0;
 }

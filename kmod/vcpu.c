@@ -350,6 +350,8 @@ static int hv_vcpu_publish(struct hv_vm *vm, struct hv_vcpu *vcpu)
 	vm->created_vcpus++;
 	/* All of the vCPU is in place; pairs with the READ_ONCE in hv_for_each_vcpu(). */
 	smp_store_release(&vm->online_vcpus, vm->created_vcpus);
+	/* What changed since its reset, too late for it to be asked. */
+	hv_request(vcpu, HV_REQ_UPDATE);
 	if (vcpu->lapic)
 		hv_apic_map_update(vm);
 	fd_install(fd, file);

@@ -359,6 +359,7 @@ static long hv_ioctl_tpr_reporting(struct hv_vcpu *vcpu, void __user *argp)
 	if (ctl.flags)
 		return -EINVAL;
 	vcpu->tpr_reporting = ctl.enabled;
+	hv_request(vcpu, HV_REQ_APIC);
 	return hv_copy_out(argp, &ctl, sizeof(ctl));
 }
 

@@ -105,6 +105,20 @@ u8 hv_lapic_new_irr(struct hv_vcpu *vcpu);	/* highest vector hv requested, or 0;
 void hv_lapic_tops(struct hv_vcpu *vcpu, u8 *irr, u8 *isr);	/* highest of both sets, or 0 */
 void hv_lapic_eoi_vectors(struct hv_vcpu *vcpu, u64 vectors[4]);	/* whose EOIs to report */
 void hv_lapic_eoi_done(struct hv_vcpu *vcpu, u8 vector);
+/* The CPU has put what the guest wrote to @reg into the page: do what the write means. */
+void hv_lapic_written(struct hv_vcpu *vcpu, u32 reg);
+/* In xAPIC mode, and where systems expect it? */
+bool hv_lapic_at_default(const struct hv_vcpu *vcpu);
+/*
+ * apic_page.c: the page that a CPU wants to find mapped where an APIC in xAPIC mode is. It is,
+ * while all vCPUs' APICs are there and all their CPUs know (hv_apic_page_use()).
+ */
+int hv_apic_page_create(struct hv_vm *vm);	/* if there is none yet; may sleep */
+void hv_apic_page_free(struct hv_vm *vm);
+u64 hv_apic_page(const struct hv_vm *vm);	/* physical address */
+void hv_apic_page_use(struct hv_vcpu *vcpu, bool use);
+bool hv_apic_page_map(struct hv_vcpu *vcpu, u64 gpa);	/* after a fault; false: not now */
+void hv_apic_page_unmap(struct hv_vm *vm);	/* may sleep */
 /* INIT/SIPI latched: act on it on the vCPU's own thread (may change mp_state). -errno never. */
 bool hv_lapic_has_event(const struct hv_vcpu *vcpu);
 void hv_lapic_accept_event(struct hv_vcpu *vcpu);

@@ -27,6 +27,7 @@ void hv_irq_vm_free(struct hv_vm *vm)
 {
 	hv_iobus_free(vm);	/* before the devices on it */
 	hv_apic_map_free(vm);
+	hv_apic_page_free(vm);
 	hv_pit_free(vm);
 	kfree(vm->ioapic);
 	kfree(vm->pic);

@@ -198,6 +198,9 @@ void hv_lapic_eoi(struct hv_lapic *l)
 	hv_lapic_eoi_tell(l, vector);
 	if (READ_ONCE(l->irr_words))
 		hv_request(l->vcpu, HV_REQ_EVENT);
+	/* It thinks that the vector is in service still. */
+	if (l->virtual)
+		hv_request(l->vcpu, HV_REQ_APIC);
 }
 
 /* ---- a CPU that does the above by itself ----------------------------------------------------- */
@@ -406,8 +409,6 @@ static int hv_lapic_write_esr(struct hv_lapic *l, u32 value)
 /* Registers of xAPIC mode that x2APIC mode has not or makes read-only; 1: not writable now. */
 static int hv_lapic_write_xapic(struct hv_lapic *l, u32 reg, u32 value)
 {
-	u32 old = hv_apic_read(l, reg);
-
 	if (l->x2apic)
 		return 1;
 	if (reg == HV_APIC_DFR)
@@ -415,7 +416,8 @@ static int hv_lapic_write_xapic(struct hv_lapic *l, u32 reg, u32 value)
 	else
 		value &= 0xff000000;
 	hv_apic_write(l, reg, value);
-	if (reg != HV_APIC_ICR2 && value != old)
+	/* Also if it was that already: the CPU may have put it there. */
+	if (reg != HV_APIC_ICR2)
 		hv_apic_map_update(l->vcpu->vm);
 	return 0;
 }
@@ -458,8 +460,10 @@ int hv_lapic_reg_write(struct hv_lapic *l, u32 reg, u32 value)
 		return 0;
 	case HV_APIC_TMICT:
 		if (l->timer.mode == HV_APIC_TIMER_DEADLINE)
-			return 0;
+			value = 0;
 		hv_apic_write(l, reg, value);
+		if (l->timer.mode == HV_APIC_TIMER_DEADLINE)
+			return 0;
 		hv_lapic_timer_set_count(l, value, value);
 		return 0;
 	case HV_APIC_TDCR:
@@ -467,6 +471,17 @@ int hv_lapic_reg_write(struct hv_lapic *l, u32 reg, u32 value)
 		return 0;
 	}
 	return 1;
+}
+
+void hv_lapic_written(struct hv_vcpu *vcpu, u32 reg)
+{
+	struct hv_lapic *l = vcpu->lapic;
+	u32 value = hv_apic_read(l, reg);
+
+	if (l->x2apic && reg == HV_APIC_SELF_IPI)
+		hv_lapic_send_ipi(l, HV_APIC_SELF << HV_APIC_ICR_SHORTHAND_SHIFT | (u8)value, 0);
+	else if (hv_lapic_reg_write(l, reg, value))
+		hv_lapic_error(l, HV_APIC_ESR_ILLEGAL_REG, true);
 }
 
 /* ---- xAPIC: the MMIO page ------------------------------------------------------------------ */

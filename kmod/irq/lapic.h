@@ -34,6 +34,7 @@ struct hv_lapic {
 	bool hw_enabled, x2apic;	/* from APIC_BASE */
 	bool sw_enabled;		/* from SPIV */
 	bool virtual;			/* hv_lapic_set_virtual() */
+	bool page_unused;		/* counted in vm->apic_page_others */
 	atomic_t esr_pending;		/* errors since the last write of ESR */
 	u32 arb;			/* lowest-priority arbitration: times chosen */
 	struct hv_lapic_timer timer;

@@ -33,6 +33,8 @@ void hv_lapic_free(struct hv_vcpu *vcpu)
 	if (!l)
 		return;
 	hrtimer_cancel(&l->timer.timer);
+	if (l->page_unused)
+		atomic_dec(&vcpu->vm->apic_page_others);
 	vcpu->lapic = NULL;
 	free_page((unsigned long)l->regs);
 	kfree(l);
@@ -41,6 +43,12 @@ void hv_lapic_free(struct hv_vcpu *vcpu)
 bool hv_lapic_enabled(const struct hv_vcpu *vcpu)
 {
 	return vcpu->lapic && vcpu->lapic->hw_enabled;
+}
+
+bool hv_lapic_at_default(const struct hv_vcpu *vcpu)
+{
+	return hv_lapic_enabled(vcpu) && !vcpu->lapic->x2apic &&
+	       (vcpu->msrs.apic_base & HV_APIC_BASE_ADDR) == HV_APIC_DEFAULT_BASE;
 }
 
 void *hv_lapic_page(const struct hv_vcpu *vcpu)
@@ -67,6 +75,8 @@ static void hv_lapic_apply_base(struct hv_vcpu *vcpu, u64 value)
 	u64 changed = vcpu->msrs.apic_base ^ value;
 
 	vcpu->msrs.apic_base = value;
+	if (changed & HV_APIC_BASE_ADDR)
+		hv_request(vcpu, HV_REQ_APIC);
 	WRITE_ONCE(l->hw_enabled, !!(value & HV_APIC_BASE_ENABLE));
 	WRITE_ONCE(l->x2apic, l->hw_enabled && (value & HV_APIC_BASE_X2APIC));
 	if (!(changed & (HV_APIC_BASE_ENABLE | HV_APIC_BASE_X2APIC)))

@@ -52,6 +52,8 @@ int hv_vapic_set_addr(struct hv_vcpu *vcpu, u64 addr)
 		     !hv_slot_find(vcpu->vm, last >> PAGE_SHIFT)))
 		return -EINVAL;
 	vcpu->vapic_addr = addr;
+	/* The CPU must leave the TPR to software. */
+	hv_request(vcpu, HV_REQ_APIC);
 	return 0;
 }
 

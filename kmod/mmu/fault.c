@@ -195,7 +195,7 @@ static int hv_mmu_finish(struct hv_vcpu *vcpu, struct hv_memslot *slot, struct h
 	switch (hv_mmu_map(vcpu, map)) {
 	case HV_MAP_DONE:
 		/* After the entry is in: see dirty.c. */
-		if (hv_slot_logs(slot) && map->writable)
+		if (hv_slot_logs(slot) && (map->access & HV_ACCESS_WRITE))
 			hv_slot_mark_dirty(vcpu->vm, slot, map->gfn);
 		break;
 	case HV_MAP_SPURIOUS:
@@ -234,8 +234,9 @@ int hv_mmu_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 	map.seq = READ_ONCE(vm->mmu.invalidate_seq);
 	/* seq before the page; pairs with the mmu->lock of who changes it. */
 	smp_rmb();
-	/* A logging slot is writable only where it was written to. */
-	may_write = !(slot->flags & KVM_MEM_READONLY) && (write || !hv_slot_logs(slot));
+	/* A logging slot is writable only where it was written to, unless the CPU tells. */
+	may_write = !(slot->flags & KVM_MEM_READONLY) &&
+		    (write || !hv_slot_logs(slot) || hv_tdp()->logs_dirty);
 	ret = HV_LOOKUP_AGAIN;
 	if (may_sleep && hv_apf_possible(vcpu)) {
 		ret = hv_lookup_nowait(&map, &page);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * APIC virtualization (SDM chapter 29), for guests in x2APIC mode: the CPU reads registers from
- * the LAPIC's page, delivers interrupts from its IRR, and ends them, without exits. In xAPIC mode,
- * which systems leave early, the LAPIC is software as on CPUs without.
+ * APIC virtualization (SDM chapter 29): the CPU reads registers from the LAPIC's page, delivers
+ * interrupts from its IRR, and ends them, without exits. In x2APIC mode it does so for MSRs, in
+ * xAPIC mode for accesses that end in the APIC-access page (irq/apic_page.c). A CPU that knows that
+ * page only reads and writes the TPR by itself, and exits for the other registers.
  *
  * Outside of the page the CPU keeps RVI and SVI, the highest vectors requested and in service, and
  * which EOIs exit. RVI is brought up to date at each entry, the rest by vmx_apic_update(), which
@@ -10,6 +11,7 @@
  */
 #include "../irq/irq.h"
 #include "../irq/lapic_defs.h"
+#include "../mmu/mmu.h"
 #include "vmx.h"
 
 #define VMX_X2APIC_MSR(reg)	(0x800 + ((reg) >> 4))
@@ -41,21 +43,51 @@ static void vmx_apic_msrs(struct vmx_vcpu *vmx, bool on)
 	vmx_msr_intercept(vmx, VMX_X2APIC_MSR(HV_APIC_SELF_IPI), true, !on);
 }
 
+int vmx_apic_init(struct vmx_vcpu *vmx)
+{
+	struct hv_vm *vm = vmx->vcpu.vm;
+
+	return vmx_caps.apic_access && hv_irqchip_in_kernel(vm) ? hv_apic_page_create(vm) : 0;
+}
+
+/* What the CPU can do for the LAPIC as it is. */
+static u32 vmx_apic_ctls(const struct hv_vcpu *vcpu)
+{
+	u32 registers = VMX_CPU2_APIC_REGISTERS | VMX_CPU2_VIRTUAL_INTR;
+
+	if (!vmx_caps.apicv)
+		registers = 0;
+	/* It knows nothing of the SynIC. */
+	if (vcpu->hyperv)
+		return 0;
+	if (hv_lapic_x2apic(vcpu))
+		return registers ? VMX_CPU2_X2APIC | registers : 0;
+	/* Nor does it tell of accesses to the TPR. */
+	if (!vmx_caps.apic_access || !hv_lapic_at_default(vcpu) || vcpu->tpr_reporting ||
+	    vcpu->vapic_addr)
+		return 0;
+	return VMX_CPU2_APIC_ACCESS | registers;
+}
+
 /* The mode, the sets or the vectors whose EOI matters may have changed. */
 void vmx_apic_update(struct vmx_vcpu *vmx)
 {
 	struct hv_vcpu *vcpu = &vmx->vcpu;
-	bool on = hv_lapic_x2apic(vcpu) && !vcpu->hyperv;
+	u32 ctls = vmx_apic_ctls(vcpu), changed = ctls ^ vmx->apic_ctls;
 	u64 vectors[4];
 	u8 irr, isr;
 	unsigned int i;
 
-	if (vmx->apicv != on) {
-		vmx->apicv = on;
-		hv_lapic_set_virtual(vcpu, on);
-		vmx_apic_msrs(vmx, on);
-	}
-	if (!on)
+	vmx->apic_ctls = ctls;
+	vmx->apicv = ctls & VMX_CPU2_VIRTUAL_INTR;
+	if (changed & VMX_CPU2_X2APIC)
+		vmx_apic_msrs(vmx, ctls & VMX_CPU2_X2APIC);
+	/* Translations say whether they end in the page: they do not outlast the control. */
+	if (changed & VMX_CPU2_APIC_ACCESS)
+		vmx->flush = true;
+	hv_apic_page_use(vcpu, ctls & VMX_CPU2_APIC_ACCESS);
+	hv_lapic_set_virtual(vcpu, vmx->apicv);
+	if (!vmx->apicv)
 		return;
 	hv_lapic_tops(vcpu, &irr, &isr);
 	vmx_write(VMX_GUEST_INTR_STATUS, isr << VMX_SVI_SHIFT | irr);
@@ -81,5 +113,41 @@ void vmx_apic_enter(struct vmx_vcpu *vmx)
 int vmx_exit_eoi(struct hv_vcpu *vcpu, bool may_sleep)
 {
 	hv_lapic_eoi_done(vcpu, vmx_read(VMX_EXIT_QUALIFICATION));
+	return HV_NEXT_RESUME;
+}
+
+static int vmx_apic_delivery(struct hv_vcpu *vcpu, u64 q)
+{
+	u64 data[4] = { vmx_read(VMX_IDT_VECTORING_INFO), VMX_EXIT_APIC_ACCESS, q,
+			HV_APIC_DEFAULT_BASE + (q & VMX_APICA_OFFSET) };
+
+	return hv_internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, 4, data);
+}
+
+/* An access to the page that the CPU left undone: a register or a size that it does not know. */
+int vmx_exit_apic_access(struct hv_vcpu *vcpu, bool may_sleep)
+{
+	u64 q = vmx_read(VMX_EXIT_QUALIFICATION);
+	u64 gpa = HV_APIC_DEFAULT_BASE + (q & VMX_APICA_OFFSET);
+
+	switch (VMX_APICA_TYPE(q)) {
+	case VMX_APICA_READ:
+	case VMX_APICA_WRITE:
+		return hv_emulate_mmio(vcpu, gpa, may_sleep);
+	case VMX_APICA_DELIVERY:
+	case VMX_APICA_PHYS_DELIVERY:
+		/* The guest's stack or tables are in the APIC. */
+		return vmx_apic_delivery(vcpu, q);
+	case VMX_APICA_PHYS:
+		return hv_emulate(vcpu, may_sleep);
+	default:
+		return hv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
+	}
+}
+
+/* After the instruction: what it wrote is in the page already. */
+int vmx_exit_apic_write(struct hv_vcpu *vcpu, bool may_sleep)
+{
+	hv_lapic_written(vcpu, vmx_read(VMX_EXIT_QUALIFICATION) & VMX_APICA_OFFSET & ~0xfu);
 	return HV_NEXT_RESUME;
 }

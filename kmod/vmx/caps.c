@@ -16,6 +16,14 @@
 
 struct vmx_caps vmx_caps;
 
+static bool apicv = true;
+module_param(apicv, bool, 0444);
+MODULE_PARM_DESC(apicv, "Intel: let the CPU handle guests' APIC accesses and interrupts, if it can");
+
+static bool pml = true;
+module_param(pml, bool, 0444);
+MODULE_PARM_DESC(pml, "Intel: let the CPU log the pages guests write to, if it can");
+
 /*
  * One word of controls: a bit that is not in @must or @may is wanted clear. @must are the names of
  * what hv cannot do without.
@@ -63,7 +71,8 @@ static const struct vmx_control vmx_secondary = {
 	"secondary", MSR_IA32_VMX_PROCBASED_CTLS2, MSR_IA32_VMX_PROCBASED_CTLS2,
 	VMX_CPU2_EPT | VMX_CPU2_VPID | VMX_CPU2_UNRESTRICTED,
 	VMX_CPU2_RDTSCP | VMX_CPU2_WBINVD | VMX_CPU2_INVPCID | VMX_CPU2_ENCLS | VMX_CPU2_XSAVES |
-	VMX_CPU2_PCONFIG | VMX_CPU2_ENCLV | VMX_CPU2_PLE | VMX_CPU2_APICV,
+	VMX_CPU2_PCONFIG | VMX_CPU2_ENCLV | VMX_CPU2_PLE | VMX_CPU2_APICV |
+	VMX_CPU2_APIC_ACCESS | VMX_CPU2_PML,
 	&vmx_caps.cpu2,
 };
 
@@ -113,9 +122,11 @@ static int vmx_read_controls(u64 basic)
 		if (r)
 			return r;
 	}
-	/* All of it or none; each vCPU turns it on and off. */
-	vmx_caps.apicv = (vmx_caps.cpu2 & VMX_CPU2_APICV) == VMX_CPU2_APICV;
-	vmx_caps.cpu2 &= ~VMX_CPU2_APICV;
+	/* All of it or none, but for the page; each vCPU turns it on and off. */
+	vmx_caps.apic_access = apicv && (vmx_caps.cpu2 & VMX_CPU2_APIC_ACCESS);
+	apicv = apicv && (vmx_caps.cpu2 & VMX_CPU2_APICV) == VMX_CPU2_APICV;
+	vmx_caps.apicv = apicv;
+	vmx_caps.cpu2 &= ~(VMX_CPU2_APICV | VMX_CPU2_APIC_ACCESS);
 	/* Without EPT these exit; all CPUs with unrestricted guest can turn them off. */
 	if (vmx_caps.cpu & (VMX_CPU_CR3_LOAD | VMX_CPU_CR3_STORE | VMX_CPU_INVLPG)) {
 		pr_err("this CPU has VMX that cannot leave CR3 to guests, which hv needs\n");
@@ -141,6 +152,10 @@ static int vmx_read_ept(void)
 		pr_err("this CPU has EPT without 4-level walks, write-back tables or INVEPT, which hv needs\n");
 		return -EOPNOTSUPP;
 	}
+	/* What it logs is that it sets a dirty bit. */
+	pml = pml && (cap & VMX_EPT_CAP_AD) && (vmx_caps.cpu2 & VMX_CPU2_PML);
+	if (!pml)
+		vmx_caps.cpu2 &= ~VMX_CPU2_PML;
 	return 0;
 }
 
@@ -176,6 +191,7 @@ static void vmx_fill_tdp(void)
 		.exec = VMX_EPT_EXEC,
 		.accessed = ad ? VMX_EPT_ACCESSED : 0,
 		.dirty = ad ? VMX_EPT_DIRTY : 0,
+		.logs_dirty = pml,
 		.uncached = 0,		/* type UC; the guest's PAT may make it WC */
 		/* Five levels only where guests can have addresses that need them. */
 		.levels = (cap & VMX_EPT_CAP_WALK_5) && boot_cpu_data.x86_phys_bits > 48 ? 5 : 4,
@@ -209,8 +225,10 @@ int vmx_hw_setup(void)
 	u64 basic, feature = 0;
 	int r;
 
-	if (!(cpuid_ecx(1) & BIT(5)))
+	if (!(cpuid_ecx(1) & BIT(5))) {
+		apicv = pml = false;	/* as the parameters can be read */
 		return -ENODEV;
+	}
 	/* The kernel takes the bit from its feature word when the firmware has locked VMX out. */
 	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &feature) || !boot_cpu_has(X86_FEATURE_VMX) ||
 	    !(feature & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX)) {

@@ -240,6 +240,8 @@ static void vmx_prepare(struct vmx_vcpu *vmx)
 		vmx_threshold_fix(vmx);
 	if (vmx->apicv)
 		vmx_apic_enter(vmx);
+	if (unlikely(vmx->cpu2_ctls & VMX_CPU2_PML))
+		vmx_pml_enter(vmx);
 	if (vmx_caps.pmu)
 		vmx_perf_switch(vmx);
 	if (unlikely(vmx_caps.flush_l1d))
@@ -319,6 +321,8 @@ void vmx_run(struct hv_vcpu *vcpu)
 		vmx->world.launched = 0;
 		return;
 	}
+	if (unlikely(vmx->cpu2_ctls & VMX_CPU2_PML))
+		vmx_pml_flush(vmx);
 	vmx_requeue_event(vcpu);
 }
 

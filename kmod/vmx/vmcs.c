@@ -3,6 +3,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/bitmap.h>
+#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <asm/cpu_entry_area.h>
@@ -86,6 +87,7 @@ int vmx_vcpu_init(struct hv_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	struct vmx_region *region;
 	unsigned int i;
+	int r;
 
 	vmx->loaded_cpu = -1;
 	INIT_LIST_HEAD(&vmx->loaded_link);
@@ -99,7 +101,10 @@ int vmx_vcpu_init(struct hv_vcpu *vcpu)
 	for (i = 0; i < ARRAY_SIZE(vmx_direct_msrs); i++)
 		vmx_msr_intercept(vmx, vmx_direct_msrs[i], false, false);
 	vmx_msr_intercept(vmx, MSR_IA32_TSC, false, true);	/* the offset is applied (25.3) */
-	return vmx_vpid_get(vmx);
+	r = vmx_vpid_get(vmx);
+	if (!r)
+		r = vmx_pml_init(vmx);
+	return r ?: vmx_apic_init(vmx);
 }
 
 void vmx_vcpu_free(struct hv_vcpu *vcpu)
@@ -112,6 +117,7 @@ void vmx_vcpu_free(struct hv_vcpu *vcpu)
 	}
 	vmx_cpu_forget(vcpu);
 	free_page((unsigned long)vmx->msr_bitmap);
+	vmx_pml_free(vmx);
 	vmx_vpid_put(vmx);
 }
 
@@ -149,7 +155,7 @@ static void vmx_controls_init(struct vmx_vcpu *vmx)
 
 	vmx->pin = vmx_caps.pin;
 	vmx->cpu_ctls = vmx_caps.cpu & ~(VMX_CPU_INTR_WINDOW | VMX_CPU_NMI_WINDOW);
-	vmx->cpu2_ctls = vmx_caps.cpu2;
+	vmx->cpu2_ctls = vmx_caps.cpu2 & ~VMX_CPU2_PML;
 	vmx->entry_ctls = vmx_caps.entry & ~(VMX_ENTRY_CTL_IA32E | VMX_ENTRY_CTL_PERF_GLOBAL);
 	/* With a LAPIC, CR8 is its TPR, which the CPU finds in the register page. */
 	if (vmx->vcpu.lapic)
@@ -167,6 +173,8 @@ static void vmx_controls_init(struct vmx_vcpu *vmx)
 	vmx_write(VMX_MSR_BITMAP, __pa(vmx->msr_bitmap));
 	if (vmx->vcpu.lapic)
 		vmx_write(VMX_VIRTUAL_APIC_PAGE, __pa(hv_lapic_page(&vmx->vcpu)));
+	if (vmx->vcpu.lapic && vmx_caps.apic_access)
+		vmx_write(VMX_APIC_ACCESS_PAGE, hv_apic_page(vmx->vcpu.vm));
 	vmx_write(VMX_TPR_THRESHOLD, 0);
 	vmx_write(VMX_TSC_OFFSET, 0);
 	vmx_write(VMX_CR0_MASK, ~VMX_CR0_OWNED);
@@ -180,6 +188,9 @@ static void vmx_controls_init(struct vmx_vcpu *vmx)
 	vmx_write(VMX_EXIT_MSR_LOAD, __pa(vmx->host_list));
 	vmx_write(VMX_ENTRY_MSR_LOAD, __pa(vmx->guest_list));
 	vmx_write(VMX_ENTRY_INTR_INFO, 0);
+	if (vmx->pml)
+		vmx_write(VMX_PML_ADDRESS, page_to_phys(vmx->pml));
+	vmx->pml_index = VMX_PML_STALE;
 	if (vmx_caps.cpu2 & VMX_CPU2_PLE) {
 		vmx_write(VMX_PLE_GAP, VMX_SPIN_GAP);
 		vmx_write(VMX_PLE_WINDOW, VMX_SPIN_WINDOW);
@@ -254,7 +265,9 @@ static u32 vmx_cpu2_of(const struct vmx_vcpu *vmx)
 		off |= VMX_CPU2_XSAVES;
 	if (vmx->vcpu.vm->disabled_exits & KVM_X86_DISABLE_EXITS_PAUSE)
 		off |= VMX_CPU2_PLE;
-	return (vmx_caps.cpu2 & ~off) | (vmx->apicv ? VMX_CPU2_APICV : 0);
+	if (!atomic_read(&vmx->vcpu.vm->nr_logging))
+		off |= VMX_CPU2_PML;
+	return (vmx_caps.cpu2 & ~off) | vmx->apic_ctls;
 }
 
 /* Which MSRs go past us; with a filter of user space's, only those it allows. */
@@ -314,7 +327,7 @@ void vmx_update(struct hv_vcpu *vcpu)
 	}
 	if (!vmx->dr_direct)
 		vmx_cpu_ctls_set(vmx, vmx->cpu_ctls | VMX_CPU_MOV_DR);
-	if (vmx_caps.apicv && vcpu->lapic)
+	if (vcpu->lapic)
 		vmx_apic_update(vmx);
 	cpu2 = vmx_cpu2_of(vmx);
 	if (vmx->cpu2_ctls != cpu2) {

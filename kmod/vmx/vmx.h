@@ -19,7 +19,8 @@ struct vmx_caps {
 	u64 host_pat, host_efer;
 	u64 syscall[3];			/* the host's STAR, LSTAR, FMASK: the same on all CPUs */
 	bool flush_l1d;			/* affected by L1TF */
-	bool apicv;			/* x2APIC registers and interrupts by the CPU */
+	bool apicv;			/* APIC registers and interrupts by the CPU */
+	bool apic_access;		/* xAPIC accesses found by their page */
 	bool pmu;			/* the host may have counters that must not count guests */
 };
 extern struct vmx_caps vmx_caps;
@@ -85,6 +86,8 @@ struct vmx_vcpu {
 	u64 tsc_offset;
 	u32 tpr_threshold;
 	u32 exit_msrs;			/* entries in the MSR lists */
+	struct page *pml;		/* page-modification log */
+	u32 pml_index;			/* where it began, or VMX_PML_STALE */
 	bool perf_global;		/* PERF_GLOBAL_CTRL is switched by entry and exit */
 
 	u64 cr2;
@@ -99,7 +102,8 @@ struct vmx_vcpu {
 	bool event_set;			/* the last entry injected something */
 	bool flush;			/* INVEPT before the next entry */
 	bool pdptes_stale;		/* CR3 was changed by software in PAE paging */
-	bool apicv;			/* ...of this vCPU now */
+	bool apicv;			/* the CPU delivers interrupts from the LAPIC's page */
+	u32 apic_ctls;			/* VMX_CPU2_* of the LAPIC's mode */
 	bool smm;			/* the EPT pointer is SMM's */
 	bool msrs_filtered;		/* the MSR bitmap follows user space's filter */
 	bool dr_direct;			/* the guest moves to and from DRs without an exit */
@@ -172,9 +176,19 @@ void vmx_pdptes_write(const u64 pdpte[4]);
 
 /* apic.c */
 #define VMX_CPU2_APICV	(VMX_CPU2_X2APIC | VMX_CPU2_APIC_REGISTERS | VMX_CPU2_VIRTUAL_INTR)
+int vmx_apic_init(struct vmx_vcpu *vmx);
 void vmx_apic_update(struct vmx_vcpu *vmx);
 void vmx_apic_enter(struct vmx_vcpu *vmx);
 int vmx_exit_eoi(struct hv_vcpu *vcpu, bool may_sleep);
+int vmx_exit_apic_access(struct hv_vcpu *vcpu, bool may_sleep);
+int vmx_exit_apic_write(struct hv_vcpu *vcpu, bool may_sleep);
+
+/* pml.c */
+#define VMX_PML_STALE	(~0U)
+int vmx_pml_init(struct vmx_vcpu *vmx);
+void vmx_pml_free(struct vmx_vcpu *vmx);
+void vmx_pml_enter(struct vmx_vcpu *vmx);
+void vmx_pml_flush(struct vmx_vcpu *vmx);
 
 /* events.c */
 void vmx_inject(struct hv_vcpu *vcpu);

@@ -351,6 +351,16 @@
 #define VMX_EPTV_FINAL			BIT(8)	/* with LINEAR: not a walk of guest tables */
 #define VMX_EPTV_NMI_UNBLOCKED		BIT(12)
 
+/* Qualification of accesses to the APIC-access page, table 27-6 */
+#define VMX_APICA_OFFSET		0xfff
+#define VMX_APICA_TYPE(q)		((q) >> 12 & 0xf)
+#define VMX_APICA_READ			0	/* by linear addresses, as the next three */
+#define VMX_APICA_WRITE			1
+#define VMX_APICA_FETCH			2
+#define VMX_APICA_DELIVERY		3	/* of an event */
+#define VMX_APICA_PHYS_DELIVERY		10	/* a walk of guest tables, during that */
+#define VMX_APICA_PHYS			15	/* ...for an instruction or its fetch */
+
 /* An entry of the MSR lists, table 24-12 */
 struct vmx_msr_entry {
 	u32 index;

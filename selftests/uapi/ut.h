@@ -159,9 +159,11 @@ uint32_t ut_call(struct ut_vcpu *vcpu, ut_guest_fn fn);
 bool ut_write_file(const char *path, const char *text);
 /*
  * Is the device stock KVM on Intel, with what this parameter of kvm_intel turns on ("pml",
- * "flexpriority", "enable_apicv")?
+ * "flexpriority")?
  */
 bool ut_is_kvm_intel_with(const char *parameter);
+/* Does the CPU take interrupts, and their EOIs, from the APIC's page by itself? */
+bool ut_has_apicv(void);
 /* Swap to compressed memory; ends the test as skipped where that cannot be. */
 void ut_swap_on(void);
 void ut_swap_off(void);

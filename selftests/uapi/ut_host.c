@@ -21,14 +21,12 @@ bool ut_write_file(const char *path, const char *text)
 	return ok;
 }
 
-bool ut_is_kvm_intel_with(const char *parameter)
+static bool module_has(const char *module, const char *parameter)
 {
 	char path[128], value = 'N';
 	int fd;
 
-	if (strcmp(ut_device(), "/dev/kvm") != 0)
-		return false;
-	snprintf(path, sizeof(path), "/sys/module/kvm_intel/parameters/%s", parameter);
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", module, parameter);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -36,6 +34,17 @@ bool ut_is_kvm_intel_with(const char *parameter)
 		value = 'N';
 	close(fd);
 	return value == 'Y';
+}
+
+bool ut_is_kvm_intel_with(const char *parameter)
+{
+	return strcmp(ut_device(), "/dev/kvm") == 0 && module_has("kvm_intel", parameter);
+}
+
+bool ut_has_apicv(void)
+{
+	return ut_is_kvm_intel_with("enable_apicv") ||
+	       (strcmp(ut_device(), "/dev/hv") == 0 && module_has("hv", "apicv"));
 }
 
 void ut_swap_on(void)
