@@ -55,7 +55,8 @@ static u32 vmx_apic_ctls(const struct hv_vcpu *vcpu)
 {
 	u32 registers = VMX_CPU2_APIC_REGISTERS | VMX_CPU2_VIRTUAL_INTR;
 
-	if (!vmx_caps.apicv)
+	/* It would not keep interrupts out for a debugger. */
+	if (!vmx_caps.apicv || (vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ))
 		registers = 0;
 	/* It knows nothing of the SynIC. */
 	if (vcpu->hyperv)

@@ -200,6 +200,7 @@ int hv_debug_set_guest_debug(struct hv_vcpu *vcpu, const struct kvm_guest_debug 
 	}
 	hv_request_take(vcpu, HV_REQ_DEBUG);
 	hv_request(vcpu, HV_REQ_EVENT);		/* interrupts that were kept out may come in */
+	hv_request(vcpu, HV_REQ_APIC);		/* or must not, whoever delivers them */
 	vcpu->guest_debug = dbg->control & KVM_GUESTDBG_ENABLE ? dbg->control & ~inject : 0;
 	for (i = 0; i < 4; i++)
 		vcpu->debug_db[i] = dbg->arch.debugreg[i];

@@ -283,6 +283,52 @@ static void test_x2apic(void)
 	ut_vm_destroy(&vm);
 }
 
+UT_GUEST static void guest_blocked(void *args)
+{
+	bool x2apic = *(volatile uint32_t *)args;
+
+	__asm__ volatile("cli");
+	ig_apic_write(0xf0, 0x1ff);
+	if (x2apic)
+		ig_wrmsr(IG_APIC_BASE_MSR, ig_rdmsr(IG_APIC_BASE_MSR) | 0x400);
+	if (x2apic)
+		ig_wrmsr(0x83f, 0x61);
+	else
+		ig_apic_write(0x300, 0x44061);
+	ut_done(1);
+	__asm__ volatile("sti; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop" ::: "memory");
+	ut_done(2);
+}
+
+/* A debugger's steps with interrupts kept out, also from a CPU that delivers them by itself. */
+static void test_blocked(void)
+{
+	struct kvm_guest_debug debug = { 0 };
+	unsigned int x2apic, i;
+	struct ut_vcpu *vcpu;
+
+	for (x2apic = 0; x2apic < 2; x2apic++) {
+		ig_vm_create(&vm, 1);
+		vcpu = &vm.vcpu[0];
+		ig_set_handlers(&vm, x2apic ? IG_EOI_X2APIC : IG_EOI_APIC);
+		*(uint32_t *)ut_args(vcpu) = x2apic;
+		ig_start(vcpu, guest_blocked);
+		CHECK_EQ(ig_finish(vcpu), 1);
+		debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ;
+		NEED(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug) == 0);
+		for (i = 0; i < 6; i++) {
+			CHECK_EQ(ut_run(vcpu, NULL), UT_EXIT);
+			CHECK_EQ(vcpu->run->exit_reason, KVM_EXIT_DEBUG);
+		}
+		CHECK_EQ(ig_counts(&vm)[0x61], 0);
+		debug.control = 0;
+		NEED(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug) == 0);
+		CHECK_EQ(ig_finish(vcpu), 2);
+		CHECK_EQ(ig_counts(&vm)[0x61], 1);
+		ut_vm_destroy(&vm);
+	}
+}
+
 /* INIT and two SIPIs, as every PC operating system sends them. */
 UT_GUEST static void guest_start_ap(void *args)
 {
@@ -559,6 +605,7 @@ int main(int argc, char **argv)
 		{ "ipi-pingpong", test_pingpong },
 		{ "ipi-destinations", test_destinations },
 		{ "ipi-x2apic", test_x2apic },
+		{ "irq-blocked", test_blocked },
 		{ "ipi-start-ap", test_start_ap },
 		{ "lapic-timer", test_timer },
 		{ "lapic-tsc-deadline", test_deadline },
