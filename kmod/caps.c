@@ -63,7 +63,9 @@ static const u16 hv_plain_caps[] = {
 	KVM_CAP_HYPERV_TIME, KVM_CAP_HYPERV_SYNIC, KVM_CAP_HYPERV_SYNIC2,
 	KVM_CAP_HYPERV_VP_INDEX, KVM_CAP_HYPERV_EVENTFD, KVM_CAP_HYPERV_TLBFLUSH,
 	KVM_CAP_HYPERV_SEND_IPI, KVM_CAP_HYPERV_CPUID, KVM_CAP_HYPERV_ENFORCE_CPUID,
-	KVM_CAP_SYS_HYPERV_CPUID,
+	KVM_CAP_SYS_HYPERV_CPUID, KVM_CAP_IOAPIC_POLARITY_IGNORED, KVM_CAP_LAST_CPU,
+	KVM_CAP_HALT_POLL, KVM_CAP_SYSTEM_EVENT_DATA, KVM_CAP_MEMORY_FAULT_INFO,
+	KVM_CAP_X86_GUEST_MODE,
 };
 
 static bool hv_is_plain_cap(long cap)
@@ -88,6 +90,8 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 		return hv_dirty_ring_max_bytes();
 	case KVM_CAP_MULTI_ADDRESS_SPACE:
 		return HV_NR_AS;
+	case KVM_CAP_VM_TYPES:
+		return BIT(KVM_X86_DEFAULT_VM);
 	case KVM_CAP_SYNC_REGS:
 		return KVM_SYNC_X86_VALID_FIELDS;
 	case KVM_CAP_EXIT_HYPERCALL:
@@ -182,6 +186,15 @@ static int hv_vm_set_bits(u64 *to, u64 bits, u64 valid)
 	return 0;
 }
 
+/* Nanoseconds; instead of the module's parameter from now on. */
+static int hv_vm_set_halt_poll(struct hv_vm *vm, u64 ns)
+{
+	if (ns > U32_MAX)
+		return -EINVAL;
+	WRITE_ONCE(vm->halt_poll_ns, ns);
+	return 0;
+}
+
 static int hv_vm_set_emulation_exit(struct hv_vm *vm, u64 on)
 {
 	if (on > 1)
@@ -242,6 +255,9 @@ int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
 		break;
 	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
 		r = hv_vm_set_emulation_exit(vm, cap->args[0]);
+		break;
+	case KVM_CAP_HALT_POLL:
+		r = hv_vm_set_halt_poll(vm, cap->args[0]);
 		break;
 	case KVM_CAP_X86_DISABLE_EXITS:
 		r = hv_vm_disable_exits(vm, cap->args[0]);

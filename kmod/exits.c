@@ -354,6 +354,15 @@ int hv_exit_pio(struct hv_vcpu *vcpu, bool in, u16 port, unsigned int size, u64 
 
 /* ---- second-level faults ------------------------------------------------------------------- */
 
+/* No memory of the process is behind the guest's: say where, besides the errno. */
+static void hv_memory_fault(struct kvm_run *run, u64 gpa)
+{
+	struct hv_memory_fault *fault = (void *)&run->hw;
+
+	run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+	*fault = (struct hv_memory_fault) { .gpa = gpa & PAGE_MASK, .size = PAGE_SIZE };
+}
+
 int hv_exit_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 {
 	int r = hv_mmu_fault(vcpu, gpa, access, may_sleep);
@@ -374,6 +383,9 @@ int hv_exit_fault(struct hv_vcpu *vcpu, u64 gpa, u32 access, bool may_sleep)
 		vcpu->stats.mmio_exits++;
 		return access & HV_ACCESS_FINAL ? hv_emulate_mmio(vcpu, gpa, may_sleep) :
 						  hv_emulate(vcpu, may_sleep);
+	case -EFAULT:
+		hv_memory_fault(vcpu->run, gpa);
+		return r;
 	default:
 		return r;
 	}

@@ -290,7 +290,8 @@ static bool hv_poll(struct hv_vcpu *vcpu)
 /* Longer polls after short waits, none after long ones. */
 static void hv_poll_adapt(struct hv_vcpu *vcpu, bool polled, u64 waited_ns)
 {
-	u64 max = READ_ONCE(halt_poll_ns);
+	s64 own = READ_ONCE(vcpu->vm->halt_poll_ns);
+	u64 max = own < 0 ? READ_ONCE(halt_poll_ns) : own;
 
 	if (polled)
 		vcpu->stats.halt_polls_ok++;

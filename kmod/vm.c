@@ -449,6 +449,7 @@ static struct hv_vm *hv_vm_alloc(void)
 	INIT_LIST_HEAD(&vm->ioeventfds);
 	INIT_LIST_HEAD(&vm->coalesced_zones);
 	vm->max_vcpu_id = HV_MAX_VCPU_ID;
+	vm->halt_poll_ns = -1;
 	vm->apic_bus_ns = HV_APIC_BUS_NS;
 	vm->mm = current->mm;
 	mmgrab(vm->mm);

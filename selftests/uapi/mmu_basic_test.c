@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/wait.h>
 
+#include "linux/kvm_later.h"
 #include "ut.h"
 
 #define GPA	0x40000000UL
@@ -87,6 +88,18 @@ static uint64_t do_verify(uint64_t page, uint64_t count, uint64_t value)
 	return j->bad;
 }
 
+/* The exit says where. */
+static void check_where(void)
+{
+	const struct hv_memory_fault *fault = (const void *)&vm.vcpu[0].run->hw;
+	const struct job *j = ut_args(&vm.vcpu[0]);
+
+	CHECK_EQ(vm.vcpu[0].run->exit_reason, KVM_EXIT_MEMORY_FAULT);
+	CHECK_EQ(fault->flags, 0);
+	CHECK_EQ(fault->gpa, j->gpa & ~(UT_PAGE - 1));
+	CHECK_EQ(fault->size, UT_PAGE);
+}
+
 /* The guest's access ends KVM_RUN with this errno. */
 static void check_error(ut_guest_fn fn, int error)
 {
@@ -97,6 +110,9 @@ static void check_error(ut_guest_fn fn, int error)
 	result = ut_run(&vm.vcpu[0], &value);
 	CHECK_EQ(result, UT_ERROR);
 	CHECK_EQ(errno, error);
+	/* KVM says so of private memory only. */
+	if (error == EFAULT && !strcmp(ut_device(), "/dev/hv"))
+		check_where();
 }
 
 static uint64_t word(uint64_t page)

@@ -441,6 +441,9 @@ static void test_emulation_exit(void)
 	CHECK_ERRNO(enable(KVM_CAP_EXIT_ON_EMULATION_FAILURE, 2), EINVAL);
 	CHECK_EQ(enable(KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1), 0);
 	CHECK_EQ(enable(KVM_CAP_EXIT_ON_EMULATION_FAILURE, 0), 0);
+	CHECK_ERRNO(enable(KVM_CAP_HALT_POLL, 1ULL << 32), EINVAL);
+	CHECK_EQ(enable(KVM_CAP_HALT_POLL, 50000), 0);
+	CHECK_EQ(enable(KVM_CAP_HALT_POLL, 0), 0);
 	ut_vm_destroy(&vm);
 }
 
