@@ -477,7 +477,7 @@ struct hv_vm {
 	u64 disabled_exits;		/* KVM_X86_DISABLE_EXITS_* in force */
 	u32 apic_bus_ns;		/* of one tick of the APIC timer's input clock */
 	bool exit_on_emulation_failure;
-	s64 halt_poll_ns;			/* longest time to poll; -1: the module's parameter */
+	s64 halt_poll_ns;			/* longest to poll; -1: the module's parameter */
 	bool no_platform_info;		/* the guest cannot read IA32_PLATFORM_INFO */
 
 	struct hv_vm_stats stats;

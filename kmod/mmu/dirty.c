@@ -11,8 +11,8 @@
  * readers waited for, before the slot is protected.
  *
  * With dirty bits it is the same, with "its bit is clear" in the place of "protected": a bit is set
- * by a write fault, or by the CPU, which has noted the page by the time its vCPU has left the guest.
- * Large leaves are protected all the same, to be split by a fault.
+ * by a write fault, or by the CPU, which has noted the page by the time its vCPU has left the
+ * guest. Large leaves are protected all the same, to be split by a fault.
  */
 
 #include <linux/sched.h>

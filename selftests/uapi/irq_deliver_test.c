@@ -314,7 +314,8 @@ static void test_blocked(void)
 		*(uint32_t *)ut_args(vcpu) = x2apic;
 		ig_start(vcpu, guest_blocked);
 		CHECK_EQ(ig_finish(vcpu), 1);
-		debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ;
+		debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP |
+				KVM_GUESTDBG_BLOCKIRQ;
 		NEED(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug) == 0);
 		for (i = 0; i < 6; i++) {
 			CHECK_EQ(ut_run(vcpu, NULL), UT_EXIT);
