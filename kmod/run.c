@@ -308,9 +308,11 @@ static void hv_poll_adapt(struct hv_vcpu *vcpu, bool polled, u64 waited_ns)
 static int hv_vcpu_block(struct hv_vcpu *vcpu)
 {
 	u64 start = ktime_get_ns();
-	/* The guest may say that it polls itself before it halts (MSR_KVM_POLL_CONTROL). */
-	bool polled = vcpu->halt_poll_ns && (vcpu->msrs.poll_control & 1) && hv_poll(vcpu);
+	bool polled;
 
+	hv_lapic_timer_halt(vcpu);
+	/* The guest may say that it polls itself before it halts (MSR_KVM_POLL_CONTROL). */
+	polled = vcpu->halt_poll_ns && (vcpu->msrs.poll_control & 1) && hv_poll(vcpu);
 	if (!polled) {
 		srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
 		prepare_to_rcuwait(&vcpu->wait);
@@ -327,6 +329,7 @@ static int hv_vcpu_block(struct hv_vcpu *vcpu)
 		finish_rcuwait(&vcpu->wait);
 		vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
 	}
+	hv_lapic_timer_unhalt(vcpu);
 	hv_poll_adapt(vcpu, polled, ktime_get_ns() - start);
 	trace_hv_vcpu_wakeup(vcpu->id, ktime_get_ns() - start, polled);
 

@@ -53,7 +53,8 @@ static const struct {
 
 static const struct vmx_control vmx_primary[] = {
 	{ "pin-based", MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS,
-	  VMX_PIN_EXTINT | VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS, 0, &vmx_caps.pin },
+	  VMX_PIN_EXTINT | VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS,
+	  VMX_PIN_PREEMPTION_TIMER, &vmx_caps.pin },
 	{ "processor-based", MSR_IA32_VMX_PROCBASED_CTLS, MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
 	  VMX_CPU_INTR_WINDOW | VMX_CPU_TSC_OFFSET | VMX_CPU_HLT | VMX_CPU_MWAIT | VMX_CPU_RDPMC |
 	  VMX_CPU_CR8_LOAD | VMX_CPU_CR8_STORE | VMX_CPU_TPR_SHADOW | VMX_CPU_NMI_WINDOW |
@@ -72,7 +73,7 @@ static const struct vmx_control vmx_secondary = {
 	VMX_CPU2_EPT | VMX_CPU2_VPID | VMX_CPU2_UNRESTRICTED,
 	VMX_CPU2_RDTSCP | VMX_CPU2_WBINVD | VMX_CPU2_INVPCID | VMX_CPU2_ENCLS | VMX_CPU2_XSAVES |
 	VMX_CPU2_PCONFIG | VMX_CPU2_ENCLV | VMX_CPU2_PLE | VMX_CPU2_APICV |
-	VMX_CPU2_APIC_ACCESS | VMX_CPU2_PML,
+	VMX_CPU2_APIC_ACCESS | VMX_CPU2_PML | VMX_CPU2_TSC_SCALING,
 	&vmx_caps.cpu2,
 };
 
@@ -123,6 +124,7 @@ static int vmx_read_controls(u64 basic)
 			return r;
 	}
 	/* All of it or none, but for the page; each vCPU turns it on and off. */
+	vmx_caps.virtual_intr = vmx_caps.cpu2 & VMX_CPU2_VIRTUAL_INTR;
 	vmx_caps.apic_access = apicv && (vmx_caps.cpu2 & VMX_CPU2_APIC_ACCESS);
 	apicv = apicv && (vmx_caps.cpu2 & VMX_CPU2_APICV) == VMX_CPU2_APICV;
 	vmx_caps.apicv = apicv;
@@ -157,6 +159,25 @@ static int vmx_read_ept(void)
 	if (!pml)
 		vmx_caps.cpu2 &= ~VMX_CPU2_PML;
 	return 0;
+}
+
+/* The preemption timer and TSC scaling, as common code wants to know of them. */
+static void vmx_read_time(void)
+{
+	u64 misc;
+
+	rdmsrl(MSR_IA32_VMX_MISC, misc);
+	vmx_caps.exit_timer_shift = misc & VMX_MISC_TIMER_SHIFT;
+	/*
+	 * The timers of several CPUs before Haswell run at a wrong rate (AAX65 and others in Intel's
+	 * specification updates). All since have virtual-interrupt delivery, and none before.
+	 */
+	hv_ops.exit_timer = (vmx_caps.pin & VMX_PIN_PREEMPTION_TIMER) &&
+			    vmx_caps.virtual_intr;
+	vmx_caps.pin &= ~VMX_PIN_PREEMPTION_TIMER;
+	if (vmx_caps.cpu2 & VMX_CPU2_TSC_SCALING)
+		hv_ops.tsc_ratio_bits = VMX_TSC_RATIO_BITS;
+	vmx_caps.cpu2 &= ~VMX_CPU2_TSC_SCALING;
 }
 
 static void vmx_fill_tdp(void)
@@ -235,6 +256,7 @@ int vmx_hw_setup(void)
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, vmx_caps.cr4_fixed0);
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, vmx_caps.cr4_fixed1);
 	vmx_read_host();
+	vmx_read_time();
 	vmx_fill_tdp();
 	r = vmx_cpu_init();
 	if (r)

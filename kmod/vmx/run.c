@@ -194,6 +194,26 @@ static void vmx_threshold_fix(struct vmx_vcpu *vmx)
 	vmx_write(VMX_TPR_THRESHOLD, threshold);
 }
 
+/* Leave the guest in time for vcpu->exit_tsc. */
+static void vmx_timer_enter(struct vmx_vcpu *vmx)
+{
+	u64 at = vmx->vcpu.exit_tsc, now, ticks = 0;
+	u32 pin = vmx->pin & ~VMX_PIN_PREEMPTION_TIMER;
+
+	if (at)
+		pin |= VMX_PIN_PREEMPTION_TIMER;
+	if (vmx->pin != pin) {
+		vmx->pin = pin;
+		vmx_write(VMX_PIN_CONTROLS, pin);
+	}
+	if (!at)
+		return;
+	now = rdtsc();
+	if (at > now)
+		ticks = ((at - now - 1) >> vmx_caps.exit_timer_shift) + 1;
+	vmx_write(VMX_PREEMPTION_TIMER, min_t(u64, ticks, U32_MAX));
+}
+
 /* CR3 was set by other means than the guest's MOV: false if it cannot be entered now. */
 static bool vmx_pdptes_fresh(struct vmx_vcpu *vmx)
 {
@@ -242,6 +262,8 @@ static void vmx_prepare(struct vmx_vcpu *vmx)
 		vmx_apic_enter(vmx);
 	if (unlikely(vmx->cpu2_ctls & VMX_CPU2_PML))
 		vmx_pml_enter(vmx);
+	if (vmx->vcpu.exit_tsc || (vmx->pin & VMX_PIN_PREEMPTION_TIMER))
+		vmx_timer_enter(vmx);
 	if (vmx_caps.pmu)
 		vmx_perf_switch(vmx);
 	if (unlikely(vmx_caps.flush_l1d))
