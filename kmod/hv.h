@@ -382,6 +382,7 @@ struct hv_tdp_format {
 	u64 read, write, exec;	/* permission bits to set */
 	u64 no_exec;		/* bit to set where execution is refused (NPT) */
 	u64 accessed, dirty;	/* 0: the CPU has none */
+	bool small_exec;	/* only pages of 4 KiB may be executable */
 	bool logs_dirty;	/* the CPU notes the pages whose dirty bit it sets */
 	u64 uncached;		/* instead of leaf, for device memory */
 	u8 levels;		/* 4 or 5 */

@@ -15,6 +15,8 @@
 #include <linux/sched/signal.h>
 #include <linux/vtime.h>
 #include <linux/wait.h>
+#include <asm/cpufeature.h>
+#include <asm/nospec-branch.h>
 #include <asm/processor-flags.h>
 
 #include "compat/guest_work.h"
@@ -222,6 +224,9 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 	local_irq_enable();
 	next = HV_NEXT_RESUME;
 leave:
+	/* What the guest has taught the branch predictor must not steer this process (VMSCAPE). */
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
 	hv_debug_leave(vcpu);
 	hv_call_cond(inner_leave)(vcpu);
 	hv_fpu_leave(vcpu);

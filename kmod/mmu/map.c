@@ -71,11 +71,13 @@ void hv_mmu_vcpu_free(struct hv_vcpu *vcpu)
 		__free_page(vcpu->mmu_cache[--vcpu->mmu_cache_nr]);
 }
 
-static u64 hv_leaf_perms(const struct hv_map *map)
+static u64 hv_leaf_perms(const struct hv_map *map, int level)
 {
 	const struct hv_tdp_format *f = hv_tdp();
-	u64 bits = f->read | f->exec | f->accessed;
+	u64 bits = f->read | f->accessed;
 
+	if (level == 1 || !f->small_exec)
+		bits |= f->exec;
 	if (map->writable)
 		bits |= f->write;
 	if (map->access & HV_ACCESS_WRITE)
@@ -88,7 +90,7 @@ static u64 hv_leaf_make(const struct hv_map *map, int level)
 {
 	const struct hv_tdp_format *f = hv_tdp();
 	u64 base = map->pfn & ~(hv_tdp_pages(level) - 1);
-	u64 entry = base << PAGE_SHIFT | hv_leaf_perms(map);
+	u64 entry = base << PAGE_SHIFT | hv_leaf_perms(map, level);
 
 	entry |= map->uncached ? f->uncached : f->leaf;
 	if (level > 1)
@@ -172,7 +174,7 @@ static enum hv_map_result hv_map_entry(struct hv_vcpu *vcpu, const struct hv_map
 		hv_table_install(vcpu, entry, old, level);
 		return HV_MAP_STALE;
 	}
-	if (!try_cmpxchg(entry, &old, old | hv_leaf_perms(map)))
+	if (!try_cmpxchg(entry, &old, old | hv_leaf_perms(map, level)))
 		return HV_MAP_STALE;
 	return HV_MAP_DONE;
 }

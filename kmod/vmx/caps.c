@@ -12,6 +12,7 @@
 #include <asm/msr.h>
 #include <asm/processor.h>
 
+#include "mitigate.h"
 #include "vmx.h"
 
 struct vmx_caps vmx_caps;
@@ -169,8 +170,8 @@ static void vmx_read_time(void)
 	rdmsrl(MSR_IA32_VMX_MISC, misc);
 	vmx_caps.exit_timer_shift = misc & VMX_MISC_TIMER_SHIFT;
 	/*
-	 * The timers of several CPUs before Haswell run at a wrong rate (AAX65 and others in Intel's
-	 * specification updates). All since have virtual-interrupt delivery, and none before.
+	 * The timers of several CPUs before Haswell run at a wrong rate (AAX65 and others in
+	 * Intel's specification updates). All since have virtual-interrupt delivery, none before.
 	 */
 	hv_ops.exit_timer = (vmx_caps.pin & VMX_PIN_PREEMPTION_TIMER) &&
 			    vmx_caps.virtual_intr;
@@ -197,6 +198,8 @@ static void vmx_fill_tdp(void)
 		.accessed = ad ? VMX_EPT_ACCESSED : 0,
 		.dirty = ad ? VMX_EPT_DIRTY : 0,
 		.logs_dirty = pml,
+		/* A change of size under the fetch of an instruction stops such a CPU for good. */
+		.small_exec = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off(),
 		.uncached = 0,		/* type UC; the guest's PAT may make it WC */
 		/* Five levels only where guests can have addresses that need them. */
 		.levels = (cap & VMX_EPT_CAP_WALK_5) && boot_cpu_data.x86_phys_bits > 48 ? 5 : 4,
@@ -206,22 +209,12 @@ static void vmx_fill_tdp(void)
 
 static void vmx_read_host(void)
 {
-	u64 arch_cap = 0;
-
 	rdmsrl(MSR_IA32_CR_PAT, vmx_caps.host_pat);
 	rdmsrl(MSR_EFER, vmx_caps.host_efer);
 	rdmsrl(MSR_STAR, vmx_caps.syscall[VMX_STAR]);
 	rdmsrl(MSR_LSTAR, vmx_caps.syscall[VMX_LSTAR]);
 	rdmsrl(MSR_SYSCALL_MASK, vmx_caps.syscall[VMX_FMASK]);
 	vmx_caps.pmu = boot_cpu_has(X86_FEATURE_ARCH_PERFMON);
-	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
-		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, arch_cap);
-	if (!boot_cpu_has_bug(X86_BUG_L1TF) || cpu_mitigations_off() ||
-	    (arch_cap & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH))
-		return;
-	vmx_caps.flush_l1d = boot_cpu_has(X86_FEATURE_FLUSH_L1D);
-	if (!vmx_caps.flush_l1d)
-		pr_warn("this CPU leaks its L1 cache to guests (L1TF) and cannot flush it: update its microcode\n");
 }
 
 int vmx_hw_setup(void)
@@ -259,6 +252,8 @@ int vmx_hw_setup(void)
 	vmx_read_time();
 	vmx_fill_tdp();
 	r = vmx_cpu_init();
+	if (!r)
+		r = vmx_mitigate_init();
 	if (r)
 		vmx_cpu_exit();
 	return r;
@@ -266,5 +261,6 @@ int vmx_hw_setup(void)
 
 void vmx_hw_unsetup(void)
 {
+	vmx_mitigate_exit();
 	vmx_cpu_exit();
 }

@@ -4,7 +4,6 @@
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
-#include <asm/hardirq.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/perf_event.h>
@@ -17,6 +16,7 @@
 #include "../irq/irq.h"
 #include "../mmu/mmu.h"
 #include "../x86/x86.h"
+#include "mitigate.h"
 #include "vmx.h"
 
 /* ---- the inner loop's host state ------------------------------------------------------------ */
@@ -93,8 +93,7 @@ void vmx_inner_enter(struct hv_vcpu *vcpu)
 	vmx->world.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
 	if (!hv_caps.spec_ctrl)
 		vmx->world.guest_spec_ctrl = vmx->world.host_spec_ctrl;
-	if (unlikely(vmx_caps.flush_l1d))
-		kvm_set_cpu_l1tf_flush_l1d();
+	vmx_mitigate_inner();
 }
 
 static void vmx_syscall_unload(struct vmx_vcpu *vmx)
@@ -170,15 +169,6 @@ static void vmx_perf_switch(struct vmx_vcpu *vmx)
 	vmx_write(VMX_ENTRY_CONTROLS, vmx->entry_ctls);
 	vmx_write(VMX_EXIT_CONTROLS, global ? vmx_caps.exit :
 					      vmx_caps.exit & ~VMX_EXIT_CTL_PERF_GLOBAL);
-}
-
-/* L1TF: what the host touched since the last entry must not be in the cache for the guest. */
-static void vmx_l1d_flush(void)
-{
-	if (!kvm_get_cpu_l1tf_flush_l1d())
-		return;
-	kvm_clear_cpu_l1tf_flush_l1d();
-	wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 }
 
 /* The TPR threshold must not be above the TPR (26.2.1.1), which software may have lowered. */
@@ -266,8 +256,7 @@ static void vmx_prepare(struct vmx_vcpu *vmx)
 		vmx_timer_enter(vmx);
 	if (vmx_caps.pmu)
 		vmx_perf_switch(vmx);
-	if (unlikely(vmx_caps.flush_l1d))
-		vmx_l1d_flush();
+	vmx_mitigate_enter();
 }
 
 /* ---- after an exit -------------------------------------------------------------------------- */

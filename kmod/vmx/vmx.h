@@ -20,7 +20,6 @@ struct vmx_caps {
 	u64 syscall[3];			/* the host's STAR, LSTAR, FMASK: the same on all CPUs */
 	bool virtual_intr;		/* ...is there, wanted or not */
 	u8 exit_timer_shift;		/* it counts this bit of the TSC */
-	bool flush_l1d;			/* affected by L1TF */
 	bool apicv;			/* APIC registers and interrupts by the CPU */
 	bool apic_access;		/* xAPIC accesses found by their page */
 	bool pmu;			/* the host may have counters that must not count guests */
