@@ -88,6 +88,9 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 	case KVM_CAP_DIRTY_LOG_RING:
 	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
 		return hv_dirty_ring_max_bytes();
+	case KVM_CAP_TSC_CONTROL:
+	case KVM_CAP_VM_TSC_CONTROL:
+		return hv_ops.tsc_ratio_bits != 0;
 	case KVM_CAP_MULTI_ADDRESS_SPACE:
 		return HV_NR_AS;
 	case KVM_CAP_VM_TYPES:

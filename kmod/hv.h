@@ -180,7 +180,8 @@ struct hv_pvclock {
 	bool between_insns;		/* no instruction is half emulated */
 	u64 clock_written_ns;		/* CLOCK_BOOTTIME of the last hv_clock_update() */
 	bool guest_stopped;		/* KVM_KVMCLOCK_CTRL: PVCLOCK_GUEST_STOPPED next time */
-	u64 tsc_offset;			/* guest TSC = host TSC + tsc_offset */
+	u64 tsc_offset;			/* guest TSC = host TSC (scaled) + tsc_offset */
+	u64 tsc_ratio;			/* in hv_ops.tsc_ratio_bits, 0: not scaled */
 	u32 tsc_khz;			/* guest's TSC frequency */
 };
 
@@ -309,6 +310,7 @@ struct hv_vcpu {
 	struct rcuwait wait;		/* a halted vCPU sleeps here */
 	u32 mp_state;			/* KVM_MP_STATE_*; written by itself or under its mutex */
 	u64 halt_poll_ns;		/* adaptive, ns */
+	u64 exit_tsc;			/* host TSC at which to leave the guest, 0: never */
 
 	struct hv_lapic *lapic;		/* NULL without in-kernel irqchip */
 	struct hv_cpuid *cpuid;		/* never NULL after creation; replaced under mutex */
@@ -380,11 +382,11 @@ struct hv_tdp_format {
 	u64 read, write, exec;	/* permission bits to set */
 	u64 no_exec;		/* bit to set where execution is refused (NPT) */
 	u64 accessed, dirty;	/* 0: the CPU has none */
+	bool small_exec;	/* only pages of 4 KiB may be executable */
 	bool logs_dirty;	/* the CPU notes the pages whose dirty bit it sets */
 	u64 uncached;		/* instead of leaf, for device memory */
 	u8 levels;		/* 4 or 5 */
 	u8 max_leaf_level;	/* 1: 4K, 2: 2M, 3: 1G */
-	u8 max_exec_level;	/* of leaves from which the guest may execute */
 };
 
 struct hv_mmu {
@@ -499,7 +501,9 @@ enum hv_event_kind { HV_EVENT_IRQ, HV_EVENT_NMI, HV_EVENT_TPR };
 struct hv_x86_ops {
 	const char *name;			/* "svm", "vmx" */
 	size_t vcpu_size;			/* struct with struct hv_vcpu first */
-	struct hv_tdp_format tdp;		/* filled by hw_setup() */
+	struct hv_tdp_format tdp;		/* filled by hw_setup(), as what follows */
+	bool exit_timer;			/* the CPU leaves the guest at vcpu->exit_tsc */
+	u8 tsc_ratio_bits;			/* the TSC can be scaled: bits of the fraction */
 
 	/*
 	 * Is the hardware there and complete? 0; -ENODEV: another vendor's CPU, or none with

@@ -15,6 +15,8 @@
 #include <linux/sched/signal.h>
 #include <linux/vtime.h>
 #include <linux/wait.h>
+#include <asm/cpufeature.h>
+#include <asm/nospec-branch.h>
 #include <asm/processor-flags.h>
 
 #include "compat/guest_work.h"
@@ -222,6 +224,9 @@ static int hv_run_inner(struct hv_vcpu *vcpu)
 	local_irq_enable();
 	next = HV_NEXT_RESUME;
 leave:
+	/* What the guest has taught the branch predictor must not steer this process (VMSCAPE). */
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
 	hv_debug_leave(vcpu);
 	hv_call_cond(inner_leave)(vcpu);
 	hv_fpu_leave(vcpu);
@@ -309,9 +314,11 @@ static void hv_poll_adapt(struct hv_vcpu *vcpu, bool polled, u64 waited_ns)
 static int hv_vcpu_block(struct hv_vcpu *vcpu)
 {
 	u64 start = ktime_get_ns();
-	/* The guest may say that it polls itself before it halts (MSR_KVM_POLL_CONTROL). */
-	bool polled = vcpu->halt_poll_ns && (vcpu->msrs.poll_control & 1) && hv_poll(vcpu);
+	bool polled;
 
+	hv_lapic_timer_halt(vcpu);
+	/* The guest may say that it polls itself before it halts (MSR_KVM_POLL_CONTROL). */
+	polled = vcpu->halt_poll_ns && (vcpu->msrs.poll_control & 1) && hv_poll(vcpu);
 	if (!polled) {
 		srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
 		prepare_to_rcuwait(&vcpu->wait);
@@ -328,6 +335,7 @@ static int hv_vcpu_block(struct hv_vcpu *vcpu)
 		finish_rcuwait(&vcpu->wait);
 		vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
 	}
+	hv_lapic_timer_unhalt(vcpu);
 	hv_poll_adapt(vcpu, polled, ktime_get_ns() - start);
 	trace_hv_vcpu_wakeup(vcpu->id, ktime_get_ns() - start, polled);
 

@@ -156,6 +156,13 @@ void hv_vapic_fault_in(struct hv_vcpu *vcpu);	/* ...but here */
 int hv_vapic_set_addr(struct hv_vcpu *vcpu, u64 addr);		/* KVM_SET_VAPIC_ADDR; 0: none */
 void hv_tpr_accessed(struct hv_vcpu *vcpu, bool write);		/* KVM_TPR_ACCESS_REPORTING is on */
 void hv_tpr_access_exit(struct hv_vcpu *vcpu);			/* HV_REQ_TPR_ACCESS */
+/*
+ * Where hv_ops.exit_timer says that the CPU can, it is the CPU that ends guest mode when the timer
+ * expires, by vcpu->exit_tsc; a hrtimer stands in for it while the vCPU is halted.
+ */
+void hv_lapic_timer_due(struct hv_vcpu *vcpu);		/* exit_tsc has come, or nearly */
+void hv_lapic_timer_halt(struct hv_vcpu *vcpu);
+void hv_lapic_timer_unhalt(struct hv_vcpu *vcpu);
 /* The vCPU moved to another host CPU or its TSC changed: move or restart its timer. */
 void hv_lapic_timer_restart(struct hv_vcpu *vcpu);
 

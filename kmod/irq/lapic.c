@@ -59,11 +59,9 @@ static u32 hv_lapic_ppr(const struct hv_lapic *l)
 	return isr & 0xf0;
 }
 
-static void hv_lapic_clear_irr(struct hv_lapic *l, u8 vector)
+/* This word of IRR may have become empty. */
+static void hv_lapic_trim_irr(struct hv_lapic *l, unsigned int word)
 {
-	unsigned int word = vector >> 5;
-
-	clear_bit(vector & 31, hv_apic_set_word(l, HV_APIC_IRR, vector));
 	if (hv_apic_read(l, HV_APIC_IRR + word * 0x10))
 		return;
 	clear_bit(word, &l->irr_words);
@@ -71,6 +69,12 @@ static void hv_lapic_clear_irr(struct hv_lapic *l, u8 vector)
 	smp_mb__after_atomic();
 	if (hv_apic_read(l, HV_APIC_IRR + word * 0x10))
 		set_bit(word, &l->irr_words);
+}
+
+static void hv_lapic_clear_irr(struct hv_lapic *l, u8 vector)
+{
+	clear_bit(vector & 31, hv_apic_set_word(l, HV_APIC_IRR, vector));
+	hv_lapic_trim_irr(l, vector >> 5);
 }
 
 /* ---- what is pending ----------------------------------------------------------------------- */
@@ -205,6 +209,21 @@ void hv_lapic_eoi(struct hv_lapic *l)
 
 /* ---- a CPU that does the above by itself ----------------------------------------------------- */
 
+/* The CPU did not keep them. */
+static void hv_lapic_resume_summaries(struct hv_lapic *l)
+{
+	unsigned int word;
+
+	l->isr_words = 0;
+	for (word = 0; word < 8; word++) {
+		if (hv_apic_read(l, HV_APIC_ISR + word * 0x10))
+			l->isr_words |= BIT(word);
+		/* Others may set bits of IRR meanwhile. */
+		set_bit(word, &l->irr_words);
+		hv_lapic_trim_irr(l, word);
+	}
+}
+
 void hv_lapic_set_virtual(struct hv_vcpu *vcpu, bool virtual)
 {
 	struct hv_lapic *l = vcpu->lapic;
@@ -212,11 +231,8 @@ void hv_lapic_set_virtual(struct hv_vcpu *vcpu, bool virtual)
 	if (l->virtual == virtual)
 		return;
 	l->virtual = virtual;
-	/* Others may set bits of IRR meanwhile: its summary is only added to. */
-	if (!virtual) {
-		l->isr_words = 0xff;
-		WRITE_ONCE(l->irr_words, 0xff);
-	}
+	if (!virtual)
+		hv_lapic_resume_summaries(l);
 	hv_request(vcpu, HV_REQ_EVENT);
 }
 
@@ -236,14 +252,9 @@ u8 hv_lapic_new_irr(struct hv_vcpu *vcpu)
 
 		if (bits)
 			return word * 32 + __fls(bits);
-		words &= ~BIT(word);
-		/* As in hv_lapic_clear_irr(): the CPU has taken the last bit of the word. */
-		clear_bit(word, &l->irr_words);
-		smp_mb__after_atomic();
-		if (!hv_apic_read(l, HV_APIC_IRR + word * 0x10))
-			continue;
-		set_bit(word, &l->irr_words);
-		words |= BIT(word);
+		/* The CPU has taken the last bit of the word. */
+		hv_lapic_trim_irr(l, word);
+		words &= ~BIT(word) | READ_ONCE(l->irr_words);
 	}
 	return 0;
 }

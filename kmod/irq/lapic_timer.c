@@ -3,9 +3,14 @@
  * The local APIC's timer on a hrtimer (SDM 11.5.4). Its input clock is 1 GHz unless user space
  * sets another (KVM_CAP_X86_APIC_BUS_CYCLES_NS): one count is a tick of it times the divisor.
  * Everything here runs on the vCPU's thread except the callback.
+ *
+ * A CPU that can leave the guest at a given TSC does the hrtimer's work while the vCPU runs: then
+ * exit_tsc is set, and the hrtimer is not. To arm it costs next to nothing, and the host has no
+ * interrupt of it.
  */
 #include <linux/ktime.h>
 #include <linux/math64.h>
+#include <asm/tsc.h>
 #include "chips.h"
 #include "compat/hrtimer.h"
 #include "x86/x86.h"
@@ -40,6 +45,7 @@ void hv_lapic_timer_stop(struct hv_lapic *l)
 {
 	if (hrtimer_active(&l->timer.timer))
 		hrtimer_cancel(&l->timer.timer);
+	l->vcpu->exit_tsc = 0;
 	l->timer.pending = false;
 	l->timer.target = 0;
 	l->timer.tsc_deadline = 0;
@@ -51,12 +57,6 @@ static void hv_lapic_timer_expire(struct hv_lapic *l)
 	hv_request(l->vcpu, HV_REQ_TIMER);
 }
 
-/* Expire at @target, ns of CLOCK_MONOTONIC. */
-static void hv_lapic_timer_start(struct hv_lapic *l, u64 target)
-{
-	l->timer.target = target;
-	hrtimer_start(&l->timer.timer, ns_to_ktime(target), HRTIMER_MODE_ABS_PINNED_HARD);
-}
 
 /* Nanoseconds until the guest's TSC has advanced by @ticks. */
 static u64 hv_lapic_ticks_to_ns(const struct hv_lapic *l, u64 ticks)
@@ -70,6 +70,41 @@ static u64 hv_lapic_ticks_to_ns(const struct hv_lapic *l, u64 ticks)
 	if (ms > HV_LAPIC_MAX_NS / NSEC_PER_MSEC)
 		return HV_LAPIC_MAX_NS;
 	return ms * NSEC_PER_MSEC + div64_u64(rest * NSEC_PER_MSEC, khz);
+}
+
+/* The CPU does it, if it can, and if its TSC is a clock. */
+static bool hv_lapic_timer_on_cpu(void)
+{
+	return hv_ops.exit_timer && !check_tsc_unstable();
+}
+
+/* Expire at l->timer.target, as the deadline or the count says. */
+static void hv_lapic_timer_arm_cpu(struct hv_lapic *l)
+{
+	u64 now, at = l->timer.target;
+
+	if (l->timer.mode == HV_APIC_TIMER_DEADLINE) {
+		l->vcpu->exit_tsc = hv_tsc_to_host(l->vcpu, l->timer.tsc_deadline) ?: 1;
+		return;
+	}
+	now = ktime_get_ns();
+	at = at > now ? mul_u64_u64_div_u64(at - now, tsc_khz, NSEC_PER_MSEC) : 0;
+	l->vcpu->exit_tsc = rdtsc() + at;
+}
+
+static void hv_lapic_timer_arm_host(struct hv_lapic *l)
+{
+	hrtimer_start(&l->timer.timer, ns_to_ktime(l->timer.target), HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+/* Expire at @target, ns of CLOCK_MONOTONIC. */
+static void hv_lapic_timer_start(struct hv_lapic *l, u64 target)
+{
+	l->timer.target = target;
+	if (hv_lapic_timer_on_cpu())
+		hv_lapic_timer_arm_cpu(l);
+	else
+		hv_lapic_timer_arm_host(l);
 }
 
 static void hv_lapic_deadline_arm(struct hv_lapic *l)
@@ -160,6 +195,44 @@ void hv_lapic_timer_set_lvt(struct hv_lapic *l, u32 lvt)
 
 /* ---- what the rest of the module calls ----------------------------------------------------- */
 
+void hv_lapic_timer_due(struct hv_vcpu *vcpu)
+{
+	struct hv_lapic_timer *t;
+	u64 now;
+
+	/* Early: it waits for a time that is longer than the CPU can. */
+	if (!vcpu->exit_tsc || rdtsc() < vcpu->exit_tsc)
+		return;
+	vcpu->exit_tsc = 0;
+	t = &vcpu->lapic->timer;
+	hv_lapic_timer_expire(vcpu->lapic);
+	if (!t->period)
+		return;
+	now = ktime_get_ns();
+	t->target += t->period;
+	/* Periods that nobody was there for make one interrupt. */
+	if (t->target <= now)
+		t->target += div64_u64(now - t->target, t->period) * t->period + t->period;
+	hv_lapic_timer_arm_cpu(vcpu->lapic);
+}
+
+void hv_lapic_timer_halt(struct hv_vcpu *vcpu)
+{
+	if (!vcpu->exit_tsc)
+		return;
+	vcpu->exit_tsc = 0;
+	hv_lapic_timer_arm_host(vcpu->lapic);
+}
+
+void hv_lapic_timer_unhalt(struct hv_vcpu *vcpu)
+{
+	struct hv_lapic *l = vcpu->lapic;
+
+	/* Cancelled in time, or to be continued: else it has expired and is done. */
+	if (l && hv_lapic_timer_on_cpu() && hrtimer_cancel(&l->timer.timer))
+		hv_lapic_timer_arm_cpu(l);
+}
+
 void hv_lapic_timer_inject(struct hv_vcpu *vcpu)
 {
 	struct hv_lapic *l = vcpu->lapic;
@@ -204,11 +277,13 @@ void hv_lapic_timer_restart(struct hv_vcpu *vcpu)
 {
 	struct hv_lapic *l = vcpu->lapic;
 
-	if (!l || !hrtimer_active(&l->timer.timer))
+	if (!l)
 		return;
 	/* Not active any more: it has just expired (and, one-shot, is done). */
-	if (!hrtimer_cancel(&l->timer.timer))
+	if (!vcpu->exit_tsc &&
+	    (!hrtimer_active(&l->timer.timer) || !hrtimer_cancel(&l->timer.timer)))
 		return;
+	vcpu->exit_tsc = 0;
 	if (l->timer.mode == HV_APIC_TIMER_DEADLINE)
 		hv_lapic_deadline_arm(l);
 	else

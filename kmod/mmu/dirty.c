@@ -10,8 +10,8 @@
  * KVM_RUN. A vCPU that did not know yet that the slot logs is none: the slots are replaced, and old
  * readers waited for, before the slot is protected.
  *
- * With dirty bits it is the same, with "its bit is clear" in the place of "protected": a bit is set
- * by a write fault, or by the CPU, which has noted the page by the time its vCPU has left the
+ * With dirty bits it is the same, with "its bit is clear" in the place of "protected": a bit is
+ * set by a write fault, or by the CPU, which has noted the page by the time its vCPU has left the
  * guest. Large leaves are protected all the same, to be split by a fault.
  */
 

@@ -172,8 +172,9 @@ static int hv_map_level(const struct hv_memslot *slot, const struct hv_map *map,
 
 	if (hv_slot_logs(slot) || !page || !PageCompound(page))
 		return 1;
-	level = map->access & HV_ACCESS_FETCH ? hv_tdp()->max_exec_level : hv_tdp()->max_leaf_level;
-	level = min(level, hv_host_level(mm, map->hva));
+	if ((map->access & HV_ACCESS_FETCH) && hv_tdp()->small_exec)
+		return 1;
+	level = min_t(int, hv_host_level(mm, map->hva), hv_tdp()->max_leaf_level);
 	while (level > 1 && !hv_slot_allows_level(slot, map, level))
 		level--;
 	return level;

@@ -76,9 +76,8 @@ static u64 hv_leaf_perms(const struct hv_map *map, int level)
 	const struct hv_tdp_format *f = hv_tdp();
 	u64 bits = f->read | f->accessed;
 
-	if (level <= f->max_exec_level)
+	if (level == 1 || !f->small_exec)
 		bits |= f->exec;
-
 	if (map->writable)
 		bits |= f->write;
 	if (map->access & HV_ACCESS_WRITE)

@@ -98,7 +98,6 @@ static int svm_hw_setup(void)
 		/* The nested walk has as many levels as the host's own paging (APM2 15.25.3). */
 		.levels = pgtable_l5_enabled() ? 5 : 4,
 		.max_leaf_level = boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2,
-		.max_exec_level = 3,
 	};
 
 	svm_iopm = alloc_pages(GFP_KERNEL, get_order(SVM_IOPM_SIZE));

@@ -12,6 +12,7 @@
 #include <asm/msr.h>
 #include <asm/processor.h>
 
+#include "mitigate.h"
 #include "vmx.h"
 
 struct vmx_caps vmx_caps;
@@ -23,6 +24,10 @@ MODULE_PARM_DESC(apicv, "Intel: let the CPU handle guests' APIC accesses and int
 static bool pml = true;
 module_param(pml, bool, 0444);
 MODULE_PARM_DESC(pml, "Intel: let the CPU log the pages guests write to, if it can");
+
+static int nx_huge_pages = -1;
+module_param(nx_huge_pages, int, 0444);
+MODULE_PARM_DESC(nx_huge_pages, "Intel: guests execute from small pages only: 1 yes, 0 no, -1 if the CPU needs it");
 
 /*
  * One word of controls: a bit that is not in @must or @may is wanted clear. @must are the names of
@@ -53,7 +58,8 @@ static const struct {
 
 static const struct vmx_control vmx_primary[] = {
 	{ "pin-based", MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS,
-	  VMX_PIN_EXTINT | VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS, 0, &vmx_caps.pin },
+	  VMX_PIN_EXTINT | VMX_PIN_NMI | VMX_PIN_VIRTUAL_NMIS,
+	  VMX_PIN_PREEMPTION_TIMER, &vmx_caps.pin },
 	{ "processor-based", MSR_IA32_VMX_PROCBASED_CTLS, MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
 	  VMX_CPU_INTR_WINDOW | VMX_CPU_TSC_OFFSET | VMX_CPU_HLT | VMX_CPU_MWAIT | VMX_CPU_RDPMC |
 	  VMX_CPU_CR8_LOAD | VMX_CPU_CR8_STORE | VMX_CPU_TPR_SHADOW | VMX_CPU_NMI_WINDOW |
@@ -72,7 +78,7 @@ static const struct vmx_control vmx_secondary = {
 	VMX_CPU2_EPT | VMX_CPU2_VPID | VMX_CPU2_UNRESTRICTED,
 	VMX_CPU2_RDTSCP | VMX_CPU2_WBINVD | VMX_CPU2_INVPCID | VMX_CPU2_ENCLS | VMX_CPU2_XSAVES |
 	VMX_CPU2_PCONFIG | VMX_CPU2_ENCLV | VMX_CPU2_PLE | VMX_CPU2_APICV |
-	VMX_CPU2_APIC_ACCESS | VMX_CPU2_PML,
+	VMX_CPU2_APIC_ACCESS | VMX_CPU2_PML | VMX_CPU2_TSC_SCALING,
 	&vmx_caps.cpu2,
 };
 
@@ -123,6 +129,7 @@ static int vmx_read_controls(u64 basic)
 			return r;
 	}
 	/* All of it or none, but for the page; each vCPU turns it on and off. */
+	vmx_caps.virtual_intr = vmx_caps.cpu2 & VMX_CPU2_VIRTUAL_INTR;
 	vmx_caps.apic_access = apicv && (vmx_caps.cpu2 & VMX_CPU2_APIC_ACCESS);
 	apicv = apicv && (vmx_caps.cpu2 & VMX_CPU2_APICV) == VMX_CPU2_APICV;
 	vmx_caps.apicv = apicv;
@@ -159,20 +166,34 @@ static int vmx_read_ept(void)
 	return 0;
 }
 
-static int vmx_nx_huge_pages = -1;
-module_param_named(nx_huge_pages, vmx_nx_huge_pages, int, 0444);
-MODULE_PARM_DESC(nx_huge_pages, "never let guests execute from large pages: 1 yes, 0 no, -1 where the CPU needs it");
+/* The preemption timer and TSC scaling, as common code wants to know of them. */
+static void vmx_read_time(void)
+{
+	u64 misc;
+
+	rdmsrl(MSR_IA32_VMX_MISC, misc);
+	vmx_caps.exit_timer_shift = misc & VMX_MISC_TIMER_SHIFT;
+	/*
+	 * The timers of several CPUs before Haswell run at a wrong rate (AAX65 and others in
+	 * Intel's specification updates). All since have virtual-interrupt delivery, none before.
+	 */
+	hv_ops.exit_timer = (vmx_caps.pin & VMX_PIN_PREEMPTION_TIMER) &&
+			    vmx_caps.virtual_intr;
+	vmx_caps.pin &= ~VMX_PIN_PREEMPTION_TIMER;
+	if (vmx_caps.cpu2 & VMX_CPU2_TSC_SCALING)
+		hv_ops.tsc_ratio_bits = VMX_TSC_RATIO_BITS;
+	vmx_caps.cpu2 &= ~VMX_CPU2_TSC_SCALING;
+}
 
 /*
  * The CPU may stop with a machine check when code is fetched from a page whose size changes
- * meanwhile (the iTLB multihit erratum), which a guest could bring about at will. Code is then
- * mapped by small pages only; a large leaf is split where the guest executes.
+ * meanwhile (the iTLB multihit erratum), which a guest could bring about at will.
  */
-static u8 vmx_max_exec_level(void)
+static bool vmx_small_exec(void)
 {
 	bool multihit = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
 
-	return vmx_nx_huge_pages > 0 || (vmx_nx_huge_pages && multihit) ? 1 : 3;
+	return nx_huge_pages < 0 ? multihit : nx_huge_pages;
 }
 
 static void vmx_fill_tdp(void)
@@ -192,32 +213,23 @@ static void vmx_fill_tdp(void)
 		.accessed = ad ? VMX_EPT_ACCESSED : 0,
 		.dirty = ad ? VMX_EPT_DIRTY : 0,
 		.logs_dirty = pml,
+		/* A change of size under the fetch of an instruction stops such a CPU for good. */
+		.small_exec = vmx_small_exec(),
 		.uncached = 0,		/* type UC; the guest's PAT may make it WC */
 		/* Five levels only where guests can have addresses that need them. */
 		.levels = (cap & VMX_EPT_CAP_WALK_5) && boot_cpu_data.x86_phys_bits > 48 ? 5 : 4,
 		.max_leaf_level = cap & VMX_EPT_CAP_1G ? 3 : cap & VMX_EPT_CAP_2M ? 2 : 1,
-		.max_exec_level = vmx_max_exec_level(),
 	};
 }
 
 static void vmx_read_host(void)
 {
-	u64 arch_cap = 0;
-
 	rdmsrl(MSR_IA32_CR_PAT, vmx_caps.host_pat);
 	rdmsrl(MSR_EFER, vmx_caps.host_efer);
 	rdmsrl(MSR_STAR, vmx_caps.syscall[VMX_STAR]);
 	rdmsrl(MSR_LSTAR, vmx_caps.syscall[VMX_LSTAR]);
 	rdmsrl(MSR_SYSCALL_MASK, vmx_caps.syscall[VMX_FMASK]);
 	vmx_caps.pmu = boot_cpu_has(X86_FEATURE_ARCH_PERFMON);
-	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
-		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, arch_cap);
-	if (!boot_cpu_has_bug(X86_BUG_L1TF) || cpu_mitigations_off() ||
-	    (arch_cap & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH))
-		return;
-	vmx_caps.flush_l1d = boot_cpu_has(X86_FEATURE_FLUSH_L1D);
-	if (!vmx_caps.flush_l1d)
-		pr_warn("this CPU leaks its L1 cache to guests (L1TF) and cannot flush it: update its microcode\n");
 }
 
 int vmx_hw_setup(void)
@@ -252,8 +264,11 @@ int vmx_hw_setup(void)
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, vmx_caps.cr4_fixed0);
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, vmx_caps.cr4_fixed1);
 	vmx_read_host();
+	vmx_read_time();
 	vmx_fill_tdp();
 	r = vmx_cpu_init();
+	if (!r)
+		r = vmx_mitigate_init();
 	if (r)
 		vmx_cpu_exit();
 	return r;
@@ -261,5 +276,6 @@ int vmx_hw_setup(void)
 
 void vmx_hw_unsetup(void)
 {
+	vmx_mitigate_exit();
 	vmx_cpu_exit();
 }

@@ -294,6 +294,12 @@ static int vmx_exit_tpr(struct hv_vcpu *vcpu, bool may_sleep)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
+static int vmx_exit_timer(struct hv_vcpu *vcpu, bool may_sleep)
+{
+	hv_lapic_timer_due(vcpu);
+	return HV_NEXT_RESUME;
+}
+
 static int vmx_exit_nothing(struct hv_vcpu *vcpu, bool may_sleep)
 {
 	return HV_NEXT_RESUME;
@@ -365,6 +371,7 @@ static const vmx_handler vmx_handlers[VMX_NR_EXITS] = {
 	[VMX_EXIT_EPT_MISCONFIG]	= vmx_exit_ept_misconfig,
 	[VMX_EXIT_INVEPT]		= hv_exit_ud,
 	[VMX_EXIT_INVVPID]		= hv_exit_ud,
+	[VMX_EXIT_PREEMPTION_TIMER]	= vmx_exit_timer,
 	[VMX_EXIT_WBINVD]		= hv_exit_skip,
 	[VMX_EXIT_XSETBV]		= hv_exit_xsetbv,
 	[VMX_EXIT_APIC_WRITE]		= vmx_exit_apic_write,

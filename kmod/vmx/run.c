@@ -4,7 +4,6 @@
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
-#include <asm/hardirq.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/perf_event.h>
@@ -17,6 +16,7 @@
 #include "../irq/irq.h"
 #include "../mmu/mmu.h"
 #include "../x86/x86.h"
+#include "mitigate.h"
 #include "vmx.h"
 
 /* ---- the inner loop's host state ------------------------------------------------------------ */
@@ -93,8 +93,7 @@ void vmx_inner_enter(struct hv_vcpu *vcpu)
 	vmx->world.host_spec_ctrl = this_cpu_read(x86_spec_ctrl_current);
 	if (!hv_caps.spec_ctrl)
 		vmx->world.guest_spec_ctrl = vmx->world.host_spec_ctrl;
-	if (unlikely(vmx_caps.flush_l1d))
-		kvm_set_cpu_l1tf_flush_l1d();
+	vmx_mitigate_inner();
 }
 
 static void vmx_syscall_unload(struct vmx_vcpu *vmx)
@@ -172,15 +171,6 @@ static void vmx_perf_switch(struct vmx_vcpu *vmx)
 					      vmx_caps.exit & ~VMX_EXIT_CTL_PERF_GLOBAL);
 }
 
-/* L1TF: what the host touched since the last entry must not be in the cache for the guest. */
-static void vmx_l1d_flush(void)
-{
-	if (!kvm_get_cpu_l1tf_flush_l1d())
-		return;
-	kvm_clear_cpu_l1tf_flush_l1d();
-	wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
-}
-
 /* The TPR threshold must not be above the TPR (26.2.1.1), which software may have lowered. */
 static void vmx_threshold_fix(struct vmx_vcpu *vmx)
 {
@@ -192,6 +182,26 @@ static void vmx_threshold_fix(struct vmx_vcpu *vmx)
 		return;
 	vmx->tpr_threshold = threshold;
 	vmx_write(VMX_TPR_THRESHOLD, threshold);
+}
+
+/* Leave the guest in time for vcpu->exit_tsc. */
+static void vmx_timer_enter(struct vmx_vcpu *vmx)
+{
+	u64 at = vmx->vcpu.exit_tsc, now, ticks = 0;
+	u32 pin = vmx->pin & ~VMX_PIN_PREEMPTION_TIMER;
+
+	if (at)
+		pin |= VMX_PIN_PREEMPTION_TIMER;
+	if (vmx->pin != pin) {
+		vmx->pin = pin;
+		vmx_write(VMX_PIN_CONTROLS, pin);
+	}
+	if (!at)
+		return;
+	now = rdtsc();
+	if (at > now)
+		ticks = ((at - now - 1) >> vmx_caps.exit_timer_shift) + 1;
+	vmx_write(VMX_PREEMPTION_TIMER, min_t(u64, ticks, U32_MAX));
 }
 
 /* CR3 was set by other means than the guest's MOV: false if it cannot be entered now. */
@@ -242,10 +252,11 @@ static void vmx_prepare(struct vmx_vcpu *vmx)
 		vmx_apic_enter(vmx);
 	if (unlikely(vmx->cpu2_ctls & VMX_CPU2_PML))
 		vmx_pml_enter(vmx);
+	if (vmx->vcpu.exit_tsc || (vmx->pin & VMX_PIN_PREEMPTION_TIMER))
+		vmx_timer_enter(vmx);
 	if (vmx_caps.pmu)
 		vmx_perf_switch(vmx);
-	if (unlikely(vmx_caps.flush_l1d))
-		vmx_l1d_flush();
+	vmx_mitigate_enter();
 }
 
 /* ---- after an exit -------------------------------------------------------------------------- */

@@ -267,7 +267,8 @@ static u32 vmx_cpu2_of(const struct vmx_vcpu *vmx)
 		off |= VMX_CPU2_PLE;
 	if (!atomic_read(&vmx->vcpu.vm->nr_logging))
 		off |= VMX_CPU2_PML;
-	return (vmx_caps.cpu2 & ~off) | vmx->apic_ctls;
+	return (vmx_caps.cpu2 & ~off) | vmx->apic_ctls |
+	       (vmx->vcpu.pv.tsc_ratio ? VMX_CPU2_TSC_SCALING : 0);
 }
 
 /* Which MSRs go past us; with a filter of user space's, only those it allows. */
@@ -329,6 +330,10 @@ void vmx_update(struct hv_vcpu *vcpu)
 		vmx_cpu_ctls_set(vmx, vmx->cpu_ctls | VMX_CPU_MOV_DR);
 	if (vcpu->lapic)
 		vmx_apic_update(vmx);
+	if (vmx->tsc_ratio != vcpu->pv.tsc_ratio) {
+		vmx->tsc_ratio = vcpu->pv.tsc_ratio;
+		vmx_write(VMX_TSC_MULTIPLIER, vmx->tsc_ratio);
+	}
 	cpu2 = vmx_cpu2_of(vmx);
 	if (vmx->cpu2_ctls != cpu2) {
 		vmx->cpu2_ctls = cpu2;

@@ -18,7 +18,8 @@ struct vmx_caps {
 	u64 cr0_fixed1, cr4_fixed0, cr4_fixed1;
 	u64 host_pat, host_efer;
 	u64 syscall[3];			/* the host's STAR, LSTAR, FMASK: the same on all CPUs */
-	bool flush_l1d;			/* affected by L1TF */
+	bool virtual_intr;		/* ...is there, wanted or not */
+	u8 exit_timer_shift;		/* it counts this bit of the TSC */
 	bool apicv;			/* APIC registers and interrupts by the CPU */
 	bool apic_access;		/* xAPIC accesses found by their page */
 	bool pmu;			/* the host may have counters that must not count guests */
@@ -83,7 +84,7 @@ struct vmx_vcpu {
 	u32 pin, cpu_ctls, cpu2_ctls, entry_ctls, exceptions;
 	u64 cr0_shadow, cr4_shadow, cr4_owned;
 	u64 efer;
-	u64 tsc_offset;
+	u64 tsc_offset, tsc_ratio;
 	u32 tpr_threshold;
 	u32 exit_msrs;			/* entries in the MSR lists */
 	struct page *pml;		/* page-modification log */

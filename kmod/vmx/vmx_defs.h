@@ -199,6 +199,7 @@
 #define VMX_BASIC_TYPE_WB		6
 #define VMX_BASIC_TRUE		BIT_ULL(55)
 
+#define VMX_TSC_RATIO_BITS	48	/* 25.3 */
 #define VMX_MISC_TIMER_SHIFT		0x1f	/* the preemption timer counts bit n of the TSC */
 
 /* IA32_VMX_EPT_VPID_CAP, A.10 */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Time: the guest's TSC (host TSC plus an offset) and kvm-clock.
+ * Time: the guest's TSC (host TSC, scaled where the CPU can, plus an offset) and kvm-clock.
  *
  * kvm-clock of a VM is one line through one pair (host TSC, ns), taken when the VM is made or its
  * clock is set. As long as the host keeps its own time by the TSC, the pair stays: all vCPUs' pages
@@ -67,6 +67,20 @@ static u64 hv_ns_to_cycles(u64 ns, u32 khz)
 	return mul_u64_u64_div_u64(ns, khz, 1000000);
 }
 
+/* What a guest's TSC has counted, but for its offset, when the host's is @tsc. */
+static u64 hv_tsc_scale(const struct hv_vcpu *vcpu, u64 tsc)
+{
+	u64 ratio = READ_ONCE(vcpu->pv.tsc_ratio);
+
+	return ratio ? mul_u64_u64_shr(tsc, ratio, hv_ops.tsc_ratio_bits) : tsc;
+}
+
+/* The rate of its TSC; what the guest was told may differ from an unscaled one by a little. */
+static u32 hv_tsc_rate(const struct hv_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->pv.tsc_ratio) ? vcpu->pv.tsc_khz : tsc_khz;
+}
+
 /* ---- the VM's clock ------------------------------------------------------------------------ */
 
 /* vm->clock_lock held: move the pair to now. */
@@ -111,13 +125,16 @@ static bool hv_tsc_in_step(struct hv_vm *vm)
 {
 	struct hv_vcpu *vcpu;
 	unsigned long i;
-	u64 offset = 0;
+	u64 offset = 0, ratio = 0;
 
 	hv_for_each_vcpu(vm, vcpu, i) {
-		if (!i)
+		if (!i) {
 			offset = READ_ONCE(vcpu->pv.tsc_offset);
-		else if (READ_ONCE(vcpu->pv.tsc_offset) != offset)
+			ratio = READ_ONCE(vcpu->pv.tsc_ratio);
+		} else if (READ_ONCE(vcpu->pv.tsc_offset) != offset ||
+			   READ_ONCE(vcpu->pv.tsc_ratio) != ratio) {
 			return false;
+		}
 	}
 	return true;
 }
@@ -186,10 +203,10 @@ static void hv_clock_fill(struct hv_vcpu *vcpu, struct hv_pv_time *t)
 	spin_lock_irqsave(&vm->clock_lock, flags);
 	tsc = rdtsc_ordered();
 	hv_pair_read(vm, tsc);		/* takes a new pair where the old one does not hold */
-	t->tsc_timestamp = vm->clock_base_tsc + vcpu->pv.tsc_offset;
+	t->tsc_timestamp = hv_tsc_scale(vcpu, vm->clock_base_tsc) + vcpu->pv.tsc_offset;
 	t->system_time = vm->clock_base_ns;
 	spin_unlock_irqrestore(&vm->clock_lock, flags);
-	scale = hv_scale_of(tsc_khz);
+	scale = hv_scale_of(hv_tsc_rate(vcpu));
 	t->tsc_to_system_mul = scale.mul;
 	t->tsc_shift = scale.shift;
 }
@@ -235,14 +252,15 @@ int hv_clock_update(struct hv_vcpu *vcpu)
 bool hv_clock_line_get(struct hv_vm *vm, struct hv_clock_line *line)
 {
 	struct hv_vcpu *vcpu = xa_load(&vm->vcpus, 0);
-	struct hv_scale scale = hv_scale_of(tsc_khz);
+	struct hv_scale scale;
 	u64 tsc;
 
 	if (!vcpu || !hv_clock_stable(vm))
 		return false;
+	scale = hv_scale_of(hv_tsc_rate(vcpu));
 	/* Now, and not the VM's pair: that may be older than the vCPU, whose TSC began at 0. */
 	line->ns = hv_clock_read(vm, &tsc);
-	line->tsc = tsc + READ_ONCE(vcpu->pv.tsc_offset);
+	line->tsc = hv_tsc_scale(vcpu, tsc) + READ_ONCE(vcpu->pv.tsc_offset);
 	line->mul = scale.mul;
 	line->shift = scale.shift;
 	return true;
@@ -294,7 +312,22 @@ int hv_clock_set_wall(struct hv_vcpu *vcpu, u64 value)
 
 u64 hv_tsc_read(struct hv_vcpu *vcpu)
 {
-	return rdtsc() + vcpu->pv.tsc_offset;
+	return hv_tsc_scale(vcpu, rdtsc()) + vcpu->pv.tsc_offset;
+}
+
+u64 hv_tsc_to_host(struct hv_vcpu *vcpu, u64 guest)
+{
+	u64 now, left;
+
+	if (!vcpu->pv.tsc_ratio)
+		return guest - vcpu->pv.tsc_offset;
+	now = rdtsc();
+	left = guest - hv_tsc_scale(vcpu, now) - vcpu->pv.tsc_offset;
+	if ((s64)left <= 0)
+		return now;
+	/* Far enough in the future is the same as never. */
+	left = min_t(u64, left, 1ULL << 50);
+	return now + mul_u64_u64_div_u64(left, tsc_khz, vcpu->pv.tsc_khz);
 }
 
 void hv_tsc_set_offset(struct hv_vcpu *vcpu, u64 offset)
@@ -335,7 +368,7 @@ static u64 hv_tsc_sync(struct hv_vcpu *vcpu, u64 value, bool user)
 	if (same && vm->last_tsc_khz == khz) {
 		offset = vm->cur_tsc_offset;
 	} else {
-		offset = value - now;
+		offset = value - hv_tsc_scale(vcpu, now);
 		vm->cur_tsc_offset = offset;
 	}
 	vm->last_tsc_khz = khz;
@@ -355,7 +388,7 @@ void hv_tsc_set_user_offset(struct hv_vcpu *vcpu, u64 offset)
 	vm->user_set_tsc = true;
 	vm->cur_tsc_offset = offset;
 	vm->last_tsc_khz = vcpu->pv.tsc_khz;
-	vm->last_tsc_write = rdtsc_ordered() + offset;
+	vm->last_tsc_write = hv_tsc_scale(vcpu, rdtsc_ordered()) + offset;
 	vm->last_tsc_ns = ktime_get_boottime_ns();
 	spin_unlock_irqrestore(&vm->clock_lock, flags);
 	hv_tsc_set_offset(vcpu, offset);
@@ -370,17 +403,33 @@ void hv_tsc_write(struct hv_vcpu *vcpu, u64 value, bool host)
 		return;
 	}
 	/* A guest's write moves its TSC_ADJUST along (SDM vol. 3, 17.17.3). */
-	offset = value - rdtsc();
+	offset = value - hv_tsc_scale(vcpu, rdtsc());
 	vcpu->msrs.ia32_tsc_adjust += offset - vcpu->pv.tsc_offset;
 	hv_tsc_set_offset(vcpu, offset);
 }
 
-/* The TSC cannot be scaled: only what it runs at, give or take what clocks differ by anyway. */
-static bool hv_tsc_khz_valid(u32 khz)
+/* What clocks differ by anyway is not worth scaling. */
+static bool hv_tsc_khz_native(u32 khz)
 {
 	u32 tolerance = tsc_khz / 4000;		/* 250 ppm */
 
 	return khz <= tsc_khz + tolerance && khz >= tsc_khz - tolerance;
+}
+
+/* The ratio has 64 bits. */
+static bool hv_tsc_khz_valid(u32 khz)
+{
+	return hv_tsc_khz_native(khz) ||
+	       (hv_ops.tsc_ratio_bits && khz < S32_MAX &&
+		khz / tsc_khz < GENMASK(63 - hv_ops.tsc_ratio_bits, 0));
+}
+
+static u64 hv_tsc_ratio(u32 khz)
+{
+	if (hv_tsc_khz_native(khz))
+		return 0;
+	/* Not 0, as slow as it may be: that is no ratio. */
+	return mul_u64_u32_div(1ULL << hv_ops.tsc_ratio_bits, khz, tsc_khz) ?: 1;
 }
 
 int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz)
@@ -390,6 +439,11 @@ int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz)
 	if (!hv_tsc_khz_valid(khz))
 		return -EINVAL;
 	vcpu->pv.tsc_khz = khz;
+	WRITE_ONCE(vcpu->pv.tsc_ratio, hv_tsc_ratio(khz));
+	hv_ops.update(vcpu);
+	if (vcpu->lapic)
+		hv_lapic_timer_restart(vcpu);
+	hv_clock_request_all(vcpu->vm);
 	return 0;
 }
 
@@ -428,6 +482,7 @@ void hv_clock_vm_init(struct hv_vm *vm)
 void hv_clock_vcpu_init(struct hv_vcpu *vcpu)
 {
 	vcpu->pv.tsc_khz = vcpu->vm->default_tsc_khz;
+	vcpu->pv.tsc_ratio = hv_tsc_ratio(vcpu->pv.tsc_khz);
 	vcpu->pv.tsc_offset = hv_tsc_sync(vcpu, 0, false);
 	hv_ops.update(vcpu);
 }

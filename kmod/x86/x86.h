@@ -138,6 +138,7 @@ bool hv_clock_stale(const struct hv_vcpu *vcpu);	/* it is time for HV_REQ_CLOCK 
 int hv_clock_set_msr(struct hv_vcpu *vcpu, u64 value);		/* MSR_KVM_SYSTEM_TIME(_NEW) */
 int hv_clock_set_wall(struct hv_vcpu *vcpu, u64 value);		/* MSR_KVM_WALL_CLOCK(_NEW) */
 u64 hv_tsc_read(struct hv_vcpu *vcpu);				/* guest TSC now */
+u64 hv_tsc_to_host(struct hv_vcpu *vcpu, u64 guest);	/* host TSC when the guest's is @guest */
 void hv_tsc_write(struct hv_vcpu *vcpu, u64 value, bool host);	/* keeps vCPUs' TSCs in step */
 void hv_tsc_set_offset(struct hv_vcpu *vcpu, u64 offset);
 int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz);

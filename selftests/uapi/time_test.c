@@ -344,6 +344,80 @@ static void test_tsc_khz(void)
 	/* Slower than the CPU needs TSC scaling. */
 	if (ioctl(vm.dev, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) == 0)
 		CHECK(ioctl(vm.vcpu[0].fd, KVM_SET_TSC_KHZ, khz / 2) == -1);
+	else
+		CHECK_ERRNO(ioctl(vm.vcpu[0].fd, KVM_SET_TSC_KHZ, 0x7fffffff), EINVAL);
+	ut_vm_destroy(&vm);
+}
+
+static uint64_t host_tsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high));
+	return low | (uint64_t)high << 32;
+}
+
+/* The TSC by ioctl and by the guest's own instruction, and kvm-clock, at another rate. */
+UT_GUEST static void guest_scaled(void *arg)
+{
+	volatile struct args *a = arg;
+
+	wrmsr(MSR_SYSTEM_TIME, a->gpa | 1);
+	a->rounds = tsc();
+	ut_done(1);
+}
+
+static void check_scaled(struct ut_vm *vm, unsigned int host_khz, unsigned int khz)
+{
+	volatile struct pv_time *page;
+	struct ut_vcpu *cpu = &vm->vcpu[0];
+	uint64_t host, guest[3], slow, fast;
+	struct args *a;
+	uint32_t value;
+
+	CHECK_EQ(ioctl(cpu->fd, KVM_SET_TSC_KHZ, khz), 0);
+	CHECK_EQ(ioctl(cpu->fd, KVM_GET_TSC_KHZ, 0), (int)khz);
+	CHECK_EQ(set_msr(cpu, MSR_TSC, 1000000), 1);
+	guest[0] = get_msr(cpu, MSR_TSC);
+	host = host_tsc();
+	ut_start(cpu, guest_scaled);
+	a = clock_args(cpu, 0);
+	CHECK_EQ(ut_run(cpu, &value), UT_DONE);
+	guest[1] = a->rounds;
+	usleep(20000);
+	guest[2] = get_msr(cpu, MSR_TSC);
+	host = host_tsc() - host;
+	/* The guest's count of the time is the host's, scaled. */
+	fast = (guest[2] - guest[0]) * 1000 / khz;
+	slow = host * 1000 / host_khz;
+	CHECK(fast >= slow && fast < slow + slow / 4);
+	CHECK(guest[0] >= 1000000 && guest[1] > guest[0] && guest[2] > guest[1]);
+	/* kvm-clock's rate: ns of one million of the guest's cycles. */
+	page = &a->time;
+	fast = page->shift < 0 ? 1000000ull >> -page->shift : 1000000ull << page->shift;
+	fast = (uint64_t)((unsigned __int128)fast * page->mul >> 32);
+	slow = 1000000ull * 1000000 / khz;
+	CHECK(fast >= slow - slow / 1000 - 1 && fast <= slow + slow / 1000 + 1);
+}
+
+static void test_tsc_scaling(void)
+{
+	struct ut_vm vm;
+	int khz;
+
+	ut_vm_create(&vm, 1);
+	khz = ioctl(vm.vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
+	if (ioctl(vm.dev, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) == 0)
+		ut_skip("this CPU does not scale the TSC");
+	check_scaled(&vm, khz, khz / 2);
+	check_scaled(&vm, khz, khz / 10 * 13);
+	check_scaled(&vm, khz, khz);
+	ut_vm_destroy(&vm);
+	/* The VM's rate is that of vCPUs made after. */
+	ut_vm_create(&vm, 0);
+	CHECK_EQ(ioctl(vm.fd, KVM_SET_TSC_KHZ, khz / 4), 0);
+	ut_vcpu_create(&vm);
+	CHECK_EQ(ioctl(vm.vcpu[0].fd, KVM_GET_TSC_KHZ, 0), khz / 4);
 	ut_vm_destroy(&vm);
 }
 
@@ -440,6 +514,7 @@ int main(int argc, char **argv)
 		{ "time-tsc-guest", test_tsc_guest },
 		{ "time-tsc-sync", test_tsc_sync },
 		{ "time-tsc-khz", test_tsc_khz },
+		{ "time-tsc-scaling", test_tsc_scaling },
 		{ "time-steal", test_steal },
 		{ "pv-hypercall", test_hypercall },
 	};

@@ -95,7 +95,7 @@ static void test_no_large_code(void)
 
 	hv_ops.tdp.no_exec = 0;
 	hv_ops.tdp.exec = exec;
-	hv_ops.tdp.max_exec_level = 1;
+	hv_ops.tdp.small_exec = true;
 	CHECK(map(R, 0x40000, 2, true, 0) == HV_MAP_DONE);
 	CHECK(!(toy_walk(R, &level) & exec) && level == 2);
 	CHECK(map(R + 7, 0x40007, 1, true, HV_ACCESS_FETCH) == HV_MAP_DONE);
@@ -108,7 +108,7 @@ static void test_no_large_code(void)
 	CHECK(map(R + 512, 0x40200, 1, true, 0) == HV_MAP_DONE);
 	CHECK(toy_walk(R + 512, &level) & exec);
 	/* Both sizes, where the CPU has not the erratum. */
-	hv_ops.tdp.max_exec_level = 2;
+	hv_ops.tdp.small_exec = false;
 	CHECK(map(R + 1024, 0x40400, 2, true, 0) == HV_MAP_DONE);
 	CHECK((toy_walk(R + 1024, &level) & exec) && level == 2);
 }

@@ -107,7 +107,6 @@ void toy_start(void)
 		.present = TOY_P, .table = TOY_P | TOY_W | TOY_U, .leaf = TOY_LEAF,
 		.large = TOY_LARGE, .write = TOY_W, .no_exec = BIT_ULL(63), .accessed = TOY_A,
 		.dirty = TOY_D, .uncached = TOY_LEAF | BIT_ULL(4), .levels = 4, .max_leaf_level = 2,
-		.max_exec_level = 2,
 	};
 	toy.slots = calloc(1, sizeof(*toy.slots) + 2 * sizeof(toy.slots->slot[0]));
 	toy.slots->nr = 2;
