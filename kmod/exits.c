@@ -281,6 +281,8 @@ int hv_exit_mov_dr(struct hv_vcpu *vcpu, bool may_sleep)
 	/* 0F 21: MOV r, DRn; 0F 23: MOV DRn, r. */
 	if (insn.map != HV_MAP_0F || (insn.opcode != 0x21 && insn.opcode != 0x23))
 		return hv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
+	if (hv_debug_user_guards(vcpu))
+		return HV_NEXT_USER;
 	if (insn.opcode == 0x21) {
 		if (hv_debug_get_dr(vcpu, insn.reg, &value))
 			return HV_NEXT_RESUME;

@@ -25,9 +25,21 @@ static bool hv_user_breakpoints(const struct hv_vcpu *vcpu)
 	return vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP;
 }
 
+/* User space's GD is not for the CPU: it sees each access to debug registers as an exit. */
 u64 hv_debug_dr7(const struct hv_vcpu *vcpu)
 {
-	return hv_user_breakpoints(vcpu) ? vcpu->debug_dr7 : vcpu->regs.dr7;
+	return hv_user_breakpoints(vcpu) ? vcpu->debug_dr7 & ~HV_DR7_GD : vcpu->regs.dr7;
+}
+
+bool hv_debug_user_guards(struct hv_vcpu *vcpu)
+{
+	if (likely(!hv_user_breakpoints(vcpu) || !(vcpu->debug_dr7 & HV_DR7_GD)))
+		return false;
+	hv_regs_need(vcpu, HV_REGS_SEG);
+	if (vcpu->regs.seg[HV_SS].dpl)
+		return false;
+	hv_debug_exit(vcpu, 1, HV_DR6_BD);
+	return true;
 }
 
 static bool hv_host_breakpoints(void)
@@ -183,7 +195,7 @@ void hv_debug_exit(struct hv_vcpu *vcpu, u32 exception, u64 dr6)
 	run->debug.arch.exception = exception;
 	run->debug.arch.pc = vcpu->regs.seg[HV_CS].base + vcpu->regs.rip;
 	run->debug.arch.dr6 = dr6 | HV_DR6_FIXED_1 | HV_DR6_RTM;
-	run->debug.arch.dr7 = hv_debug_dr7(vcpu);
+	run->debug.arch.dr7 = hv_user_breakpoints(vcpu) ? vcpu->debug_dr7 : vcpu->regs.dr7;
 }
 
 int hv_debug_set_guest_debug(struct hv_vcpu *vcpu, const struct kvm_guest_debug *dbg)
@@ -204,7 +216,7 @@ int hv_debug_set_guest_debug(struct hv_vcpu *vcpu, const struct kvm_guest_debug 
 	vcpu->guest_debug = dbg->control & KVM_GUESTDBG_ENABLE ? dbg->control & ~inject : 0;
 	for (i = 0; i < 4; i++)
 		vcpu->debug_db[i] = dbg->arch.debugreg[i];
-	vcpu->debug_dr7 = (dbg->arch.debugreg[7] & HV_DR7_VOLATILE & ~HV_DR7_GD) | HV_DR7_FIXED_1;
+	vcpu->debug_dr7 = (dbg->arch.debugreg[7] & HV_DR7_VOLATILE) | HV_DR7_FIXED_1;
 	hv_debug_changed(vcpu);
 	return 0;
 }

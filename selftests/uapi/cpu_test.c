@@ -2,6 +2,8 @@
 /*
  * A vCPU's state: MSRs, floating point, debug registers, control registers, over exits and ioctls.
  */
+#include <cpuid.h>
+
 #include "ut.h"
 
 #include <sched.h>
@@ -464,6 +466,48 @@ static void test_hw_breakpoint(void)
 	ut_vm_destroy(&vm);
 }
 
+/* Stock KVM on a processor of AMD's that does not say which register an instruction names. */
+static bool kvm_emulates_mov_dr(void)
+{
+	unsigned int a, b, c, d;
+
+	return !strcmp(ut_device(), "/dev/kvm") && __get_cpuid(0x8000000a, &a, &b, &c, &d) &&
+	       !(d & 1 << 7);
+}
+
+/* User space guards the debug registers: the guest stops before its first access. */
+static void test_debug_guard(void)
+{
+	struct kvm_guest_debug dbg = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP };
+	struct kvm_debug_exit_arch *exit;
+	struct ut_vcpu *vcpu;
+	struct kvm_regs regs;
+	uint32_t value = 0;
+	struct ut_vm vm;
+
+	if (kvm_emulates_mov_dr())
+		ut_skip("KVM's emulation gives the guest the #DB");
+	ut_vm_create(&vm, 1);
+	vcpu = &vm.vcpu[0];
+	exit = &vcpu->run->debug.arch;
+	dbg.arch.debugreg[7] = 0x400 | 1 << 13;
+	ut_start(vcpu, guest_write_mark);
+	NEED(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &dbg) == 0);
+	NEED(ut_run(vcpu, &value) == UT_EXIT && vcpu->run->exit_reason == KVM_EXIT_DEBUG);
+	CHECK_EQ(exit->exception, 1);
+	CHECK_EQ(exit->dr6, 0xffff0ff0 | 1 << 13);
+	CHECK_EQ(exit->dr7, 0x2400);
+	NEED(ioctl(vcpu->fd, KVM_GET_REGS, &regs) == 0);
+	CHECK_EQ(exit->pc, regs.rip);
+	CHECK_EQ(*(uint64_t *)ut_args(vcpu), 0);
+	dbg.control = 0;
+	NEED(ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &dbg) == 0);
+	NEED(ut_run(vcpu, &value) == UT_DONE);
+	CHECK_EQ(value, 9);
+	CHECK_EQ(((uint64_t *)ut_args(vcpu))[1], 0x400);
+	ut_vm_destroy(&vm);
+}
+
 /* ---- control registers, events ------------------------------------------------------------- */
 
 static void test_sregs_invalid(void)
@@ -606,6 +650,7 @@ int main(int argc, char **argv)
 		{ "cpu-debugregs", test_debugregs },
 		{ "cpu-single-step", test_single_step },
 		{ "cpu-hw-breakpoint", test_hw_breakpoint },
+		{ "cpu-debug-guard", test_debug_guard },
 		{ "cpu-sregs-invalid", test_sregs_invalid },
 		{ "cpu-osxsave", test_osxsave },
 		{ "cpu-events", test_events },
