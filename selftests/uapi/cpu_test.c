@@ -2,8 +2,6 @@
 /*
  * A vCPU's state: MSRs, floating point, debug registers, control registers, over exits and ioctls.
  */
-#include <cpuid.h>
-
 #include "ut.h"
 
 #include <sched.h>
@@ -469,10 +467,8 @@ static void test_hw_breakpoint(void)
 /* Stock KVM on a processor of AMD's that does not say which register an instruction names. */
 static bool kvm_emulates_mov_dr(void)
 {
-	unsigned int a, b, c, d;
-
-	return !strcmp(ut_device(), "/dev/kvm") && __get_cpuid(0x8000000a, &a, &b, &c, &d) &&
-	       !(d & 1 << 7);
+	return !strcmp(ut_device(), "/dev/kvm") && __builtin_cpu_is("amd") &&
+	       !has_leaf_bit(0x8000000a, 3, 7);
 }
 
 /* User space guards the debug registers: the guest stops before its first access. */
