@@ -380,10 +380,10 @@ static void hv_unregister_devices(void)
 
 /* The one place that knows the vendors. Kbuild says for which of them the kernel exports enough. */
 static struct hv_x86_ops *const hv_vendors[] __initconst = {
-	&hv_svm_ops,
 #ifdef HV_HAVE_VMX
 	&hv_vmx_ops,
 #endif
+	&hv_svm_ops,
 };
 
 static int __init hv_pick_vendor(void)

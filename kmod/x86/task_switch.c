@@ -3,9 +3,9 @@
  * A hardware task switch (SDM volume 3, 7.3): the state of a task goes to its TSS and that of
  * another comes from there. VMX exits for each; SVM has the CPU do it.
  *
- * Until the new task's registers are in place, a fault is the old task's and nothing has changed but
- * what is in memory. From then on it is the new one's: its segments are loaded one by one, and the
- * first that is wrong raises #TS, #NP or #SS there.
+ * Until the new task's registers are in place, a fault is the old task's and nothing has changed
+ * but what is in memory. From then on it is the new one's: its segments are loaded one by one, and
+ * the first that is wrong raises #TS, #NP or #SS there.
  */
 #include <linux/mm.h>
 #include <asm/processor-flags.h>

@@ -35,7 +35,7 @@ static void test_switch(void)
 	CHECK(g.report[24] > GT_FLAT && g.report[24] < GT_FLAT + 0x200);
 	g.report[24] = 0;
 	gt_expect(&g, 0xa,
-		  /* CALL: B's EBX, TR, link, both busy, NT, TS, its own page, what was saved of A */
+		  /* CALL: B's EBX, TR, link, both busy, NT, TS, its own page, A's saved EBX */
 		  0x1111, 0x20, 0x18, 0x8b, 0x8b, 0x4000, 8, 0xb, 0xaaaa,
 		  /* back: EBX, ESP, B not busy, no NT, A's page */
 		  0xaaaa, 0x7f00, 0x8b, 0x89, 0, 0xa,
