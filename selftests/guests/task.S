@@ -67,6 +67,12 @@ start:	cli
 	xorl %ebx, %ebx
 	movw $TSS_A, %ax
 	ltr %ax
+	/* Touched before: QEMU's TCG cannot resume a switch that a second-level fault stopped. */
+	orl $0, 0x52000
+	orl $0, 0x53000
+	orl $0, 0x40000
+	orl $0, 0x41000
+	orl $0, 0x7d00
 	testl %ebp, %ebp
 	jg segment
 	jl narrow
