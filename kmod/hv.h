@@ -502,6 +502,7 @@ struct hv_x86_ops {
 	const char *name;			/* "svm", "vmx" */
 	size_t vcpu_size;			/* struct with struct hv_vcpu first */
 	struct hv_tdp_format tdp;		/* filled by hw_setup(), as what follows */
+	bool blocks_restart;			/* no kernel can start while it is on */
 	bool exit_timer;			/* the CPU leaves the guest at vcpu->exit_tsc */
 	u8 tsc_ratio_bits;			/* the TSC can be scaled: bits of the fraction */
 

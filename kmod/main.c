@@ -50,6 +50,7 @@ HV_HOT_OPS(HV_DEFINE_OP)
 #endif
 
 static atomic_t hv_enable_error;
+static bool hv_rebooting;		/* the CPUs were given back for good */
 
 static void hv_cpu_enable(void *unused)
 {
@@ -69,6 +70,9 @@ static int hv_cpu_online(unsigned int cpu)
 	unsigned long flags;
 	int r;
 
+	/* vCPUs fail on it, as on the others. */
+	if (READ_ONCE(hv_rebooting))
+		return 0;
 	local_irq_save(flags);
 	r = hv_ops.cpu_enable();
 	local_irq_restore(flags);
@@ -100,11 +104,23 @@ static void hv_resume(void)
 	hv_ops.cpu_enable();
 }
 
-/* kexec and reboot: the next kernel must find the CPUs as the firmware would leave them. */
-static void hv_shutdown(void)
+/*
+ * kexec and reboot: the next kernel must find the CPUs as the firmware would leave them. Processes
+ * run on for a while; their KVM_RUN fails. A notifier, for 6.1's kexec does not call the system
+ * devices' shutdown.
+ */
+static int hv_reboot(struct notifier_block *nb, unsigned long event, void *unused)
 {
+	cpus_read_lock();
+	WRITE_ONCE(hv_rebooting, true);
 	on_each_cpu(hv_cpu_disable, NULL, 1);
+	cpus_read_unlock();
+	return NOTIFY_OK;
 }
+
+static struct notifier_block hv_reboot_notifier = {
+	.notifier_call = hv_reboot,
+};
 
 /* A crash: the CPU, maybe with a guest's state in it, is about to be stopped for good. */
 static void hv_emergency(void)
@@ -113,10 +129,11 @@ static void hv_emergency(void)
 }
 
 /*
- * The kernel has one place for such a callback and complains when a second module wants it: hv has
- * it only while it has VMs, so that an attempt to load kvm fails quietly the rest of the time.
+ * The kernel has one place for such a callback and complains when a second module wants it: where
+ * a crash kernel can start without it, hv has it only while it has VMs, so that an attempt to load
+ * kvm fails quietly the rest of the time.
  */
-static void hv_emergency_disarm(struct work_struct *unused)
+static void hv_emergency_release(void)
 {
 	mutex_lock(&hv_lock);
 	if (hv_emergency_armed && list_empty(&hv_vms)) {
@@ -126,14 +143,26 @@ static void hv_emergency_disarm(struct work_struct *unused)
 	mutex_unlock(&hv_lock);
 }
 
+static void hv_emergency_disarm(struct work_struct *unused)
+{
+	if (!hv_ops.blocks_restart)
+		hv_emergency_release();
+}
+
 static DECLARE_DELAYED_WORK(hv_emergency_work, hv_emergency_disarm);
+
+/* hv_lock held, or nobody else is there yet. */
+static void hv_emergency_arm(void)
+{
+	if (!hv_emergency_armed)
+		hv_emergency_register(hv_emergency);
+	hv_emergency_armed = true;
+}
 
 void hv_vms_add(struct hv_vm *vm)
 {
 	mutex_lock(&hv_lock);
-	if (!hv_emergency_armed)
-		hv_emergency_register(hv_emergency);
-	hv_emergency_armed = true;
+	hv_emergency_arm();
 	list_add(&vm->list, &hv_vms);
 	mutex_unlock(&hv_lock);
 }
@@ -351,10 +380,10 @@ static void hv_unregister_devices(void)
 
 /* The one place that knows the vendors. Kbuild says for which of them the kernel exports enough. */
 static struct hv_x86_ops *const hv_vendors[] __initconst = {
-	&hv_svm_ops,
 #ifdef HV_HAVE_VMX
 	&hv_vmx_ops,
 #endif
+	&hv_svm_ops,
 };
 
 static int __init hv_pick_vendor(void)
@@ -404,6 +433,9 @@ static int __init hv_init(void)
 	r = hv_clock_init();
 	if (r)
 		goto disown;
+	if (hv_ops.blocks_restart)
+		hv_emergency_arm();
+	register_reboot_notifier(&hv_reboot_notifier);
 	hv_syscore_register();
 	r = hv_register_devices();
 	if (r)
@@ -413,6 +445,8 @@ static int __init hv_init(void)
 
 syscore:
 	hv_syscore_unregister();
+	unregister_reboot_notifier(&hv_reboot_notifier);
+	hv_emergency_release();
 	hv_clock_exit();
 disown:
 	hv_disown_cpus();
@@ -435,10 +469,11 @@ static void __exit hv_exit(void)
 	/* First: its workers may hold the last reference of a VM. */
 	hv_apf_exit();
 	cancel_delayed_work_sync(&hv_emergency_work);
-	hv_emergency_disarm(NULL);
 	hv_syscore_unregister();
+	unregister_reboot_notifier(&hv_reboot_notifier);
 	hv_clock_exit();
 	hv_disown_cpus();
+	hv_emergency_release();
 	hv_irqfd_exit();
 	hv_x86_exit();
 	hv_vcpu_module_exit();
@@ -446,7 +481,7 @@ static void __exit hv_exit(void)
 	pr_info("unloaded\n");
 }
 
-HV_SYSCORE_DEFINE(hv_suspend, hv_resume, hv_shutdown);
+HV_SYSCORE_DEFINE(hv_suspend, hv_resume);
 
 module_init(hv_init);
 module_exit(hv_exit);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Suspend, resume and shutdown with one CPU and interrupts off: struct syscore_ops, which later
+ * Suspend and resume with one CPU and interrupts off: struct syscore_ops, which later
  * kernels split into struct syscore and its operations with a data pointer.
  */
 #ifndef HV_COMPAT_SYSCORE_H
@@ -12,24 +12,21 @@ static void hv_syscore_register(void);
 static void hv_syscore_unregister(void);
 
 #ifdef HV_HAVE_SYSCORE
-#define HV_SYSCORE_DEFINE(do_suspend, do_resume, do_shutdown)				\
+#define HV_SYSCORE_DEFINE(do_suspend, do_resume)					\
 static int syscore_##do_suspend(void *data) { return do_suspend(); }			\
 static void syscore_##do_resume(void *data) { do_resume(); }				\
-static void syscore_##do_shutdown(void *data) { do_shutdown(); }			\
 static const struct syscore_ops hv_syscore_ops = {					\
 	.suspend = syscore_##do_suspend,						\
 	.resume = syscore_##do_resume,							\
-	.shutdown = syscore_##do_shutdown,						\
 };											\
 static struct syscore hv_syscore = { .ops = &hv_syscore_ops };				\
 static void hv_syscore_register(void) { register_syscore(&hv_syscore); }		\
 static void hv_syscore_unregister(void) { unregister_syscore(&hv_syscore); }
 #else
-#define HV_SYSCORE_DEFINE(do_suspend, do_resume, do_shutdown)				\
+#define HV_SYSCORE_DEFINE(do_suspend, do_resume)					\
 static struct syscore_ops hv_syscore_ops = {						\
 	.suspend = do_suspend,								\
 	.resume = do_resume,								\
-	.shutdown = do_shutdown,							\
 };											\
 static void hv_syscore_register(void) { register_syscore_ops(&hv_syscore_ops); }	\
 static void hv_syscore_unregister(void) { unregister_syscore_ops(&hv_syscore_ops); }

@@ -45,7 +45,7 @@ static const u32 svm_direct_msrs[] = {
 };
 
 /*
- * A restart turns SVM off under running vCPUs (hv_shutdown, the emergency callback). From then on
+ * A restart turns SVM off under running vCPUs (hv_reboot, the emergency callback). From then on
  * its instructions fault; they are skipped, and the entry reports a failure.
  */
 static __always_inline void svm_clgi(void)

@@ -12,6 +12,7 @@
 
 #include "../irq/irq.h"
 #include "../mmu/mmu.h"
+#include "../x86/task_switch.h"
 #include "../x86/x86.h"
 #include "trace.h"
 #include "vmx.h"
@@ -311,12 +312,50 @@ static int vmx_exit_gp(struct hv_vcpu *vcpu, bool may_sleep)
 	return HV_NEXT_RESUME;
 }
 
-/* Through a task gate or to a TSS: what no 64-bit system does, and hv does not emulate. */
+/* The event that came through a task gate is delivered by the switch itself. */
+static void vmx_task_event(struct hv_vcpu *vcpu, u32 info, struct hv_task_switch *ts)
+{
+	struct hv_events *ev = &vcpu->events;
+
+	switch (info & VMX_INTR_TYPE) {
+	case VMX_INTR_NMI:
+		ev->nmi_injected = false;
+		vmx_blocking_set(vcpu, HV_BLOCK_NMI, HV_BLOCK_NMI);
+		break;
+	case VMX_INTR_EXCEPTION:
+		ts->has_error = ev->exception.has_error;
+		ts->error = ev->exception.error_code;
+		ev->exception.injected = false;
+		break;
+	case VMX_INTR_EXTINT:
+		ev->interrupt.injected = false;
+		break;
+	default:
+		/* INT n, INT3, INTO, INT1: the task goes on after it. */
+		ev->interrupt.injected = false;
+		ts->next_rip += vmx_insn_len(vcpu);
+	}
+}
+
 static int vmx_exit_task_switch(struct hv_vcpu *vcpu, bool may_sleep)
 {
-	pr_info_ratelimited("vCPU %u: the guest switches tasks by hardware, which hv does not do on this CPU\n",
-			    vcpu->id);
-	return hv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
+	u64 q = vmx_read(VMX_EXIT_QUALIFICATION);
+	u32 info = vmx_read(VMX_IDT_VECTORING_INFO);
+	struct hv_task_switch ts = {
+		.source = VMX_TASK_SOURCE(q), .selector = q, .next_rip = vcpu->regs.rip,
+	};
+
+	static_assert(HV_TASK_CALL == 0 && HV_TASK_IRET == 1 && HV_TASK_JMP == 2 &&
+		      HV_TASK_GATE == 3);
+	if (!may_sleep)
+		return HV_NEXT_SLEEP;
+	if (ts.source == HV_TASK_GATE && (info & VMX_INTR_VALID))
+		vmx_task_event(vcpu, info, &ts);
+	else
+		ts.next_rip += vmx_insn_len(vcpu);
+	if (ts.source == HV_TASK_IRET)
+		vmx_blocking_set(vcpu, HV_BLOCK_NMI, 0);
+	return hv_task_switch(vcpu, &ts);
 }
 
 static int vmx_fail_entry(struct hv_vcpu *vcpu, u64 reason)

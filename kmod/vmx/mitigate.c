@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What an entry must clear on CPUs that leak: the L1 data cache (L1TF), and the buffers of CPUs
- * that leak them through MMIO only. The rest is in enter.S (VERW on CPUs with MDS, TAA or RFDS, return
- * stack, SPEC_CTRL, branch history), at a vCPU's arrival (IBPB) and in kmod/mmu (the size of
- * executable pages). What is done follows the host's mitigations= and l1tf=, as far as the kernel
+ * that leak them through MMIO only. The rest is in enter.S (VERW on CPUs with MDS, TAA or RFDS,
+ * return stack, SPEC_CTRL, branch history), at a vCPU's arrival (IBPB) and in kmod/mmu (the size
+ * of executable pages). What is done follows the host's mitigations= and l1tf=, as far as it
  * tells; l1tf and itlb_multihit of /sys/devices/system/cpu/vulnerabilities say what is done.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt

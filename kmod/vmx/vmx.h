@@ -119,7 +119,7 @@ static inline struct vmx_vcpu *to_vmx(struct hv_vcpu *vcpu)
 }
 
 /*
- * The instructions. A restart turns VMX off under running vCPUs (hv_shutdown, the emergency
+ * The instructions. A restart turns VMX off under running vCPUs (hv_reboot, the emergency
  * callback); from then on they fault, and are skipped. VMREAD then reads 0; the next entry reports
  * VMX_OFF.
  */

@@ -345,6 +345,9 @@
 #define VMX_IO_STRING			BIT(4)
 #define VMX_IO_PORT(q)			((u16)((q) >> 16))
 
+/* Qualification of task switches, table 27-2; bits 15:0 are the selector */
+#define VMX_TASK_SOURCE(q)		((q) >> 30 & 3)	/* CALL, IRET, JMP, task gate */
+
 /* Qualification of EPT violations, table 27-7 */
 #define VMX_EPTV_WRITE			BIT(1)
 #define VMX_EPTV_FETCH			BIT(2)
