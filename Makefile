@@ -104,6 +104,14 @@ $(B)/abi_table.h: Documentation/abi.tsv scripts/abi-table
 $(B)/uapi/abi_test: $(B)/abi_table.h
 $(B)/uapi/abi_test: HV_CPPFLAGS += -I$(B)
 
+# Fault injection: programs of the same kind, for the debug kernel.
+FAULT_COMMON := selftests/fault/fault.c $(UAPI_COMMON)
+FAULT_TESTS := $(patsubst selftests/fault/%.c,%,$(wildcard selftests/fault/*_test.c))
+fault-tests: $(FAULT_TESTS:%=$(B)/fault/%)
+$(B)/fault/%: selftests/fault/%.c $(FAULT_COMMON) $(wildcard selftests/fault/*.h selftests/uapi/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(HV_CPPFLAGS) $(HV_CFLAGS) -static -o $@ $< $(FAULT_COMMON) -lpthread
+
 guest-tests:
 	@:
 -include selftests/guests/build.mk
@@ -191,7 +199,7 @@ help:
 	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
-.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests lab-tests check-kvm-selftests \
+.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests fault-tests guest-tests lab-tests check-kvm-selftests \
 	check check-style check-unit check-uapi check-guests check-e2e check-vmx demo \
 	bench lab setup install install-module install-hvm \
 	uninstall man clean help
