@@ -112,6 +112,13 @@ $(B)/fault/%: selftests/fault/%.c $(FAULT_COMMON) $(wildcard selftests/fault/*.h
 	@mkdir -p $(@D)
 	$(CC) $(HV_CPPFLAGS) $(HV_CFLAGS) -static -o $@ $< $(FAULT_COMMON) -lpthread
 
+# The fuzzer of the ioctl interface.
+FUZZ_SRCS := $(wildcard selftests/fuzz/*.c)
+fuzz: $(B)/fuzz/fuzz
+$(B)/fuzz/fuzz: $(FUZZ_SRCS) $(wildcard selftests/fuzz/*.h) $(B)/abi_table.h
+	@mkdir -p $(@D)
+	$(CC) $(HV_CPPFLAGS) -I$(B) $(HV_CFLAGS) -static -o $@ $(FUZZ_SRCS) -lpthread
+
 guest-tests:
 	@:
 -include selftests/guests/build.mk
@@ -199,7 +206,7 @@ help:
 	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
-.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests fault-tests guest-tests lab-tests check-kvm-selftests \
+.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests fault-tests fuzz guest-tests lab-tests check-kvm-selftests \
 	check check-style check-unit check-uapi check-guests check-e2e check-vmx demo \
 	bench lab setup install install-module install-hvm \
 	uninstall man clean help
