@@ -141,6 +141,8 @@ check-e2e:
 	scripts/check/run e2e
 check-vmx:
 	scripts/check/run vmx
+check-debug:
+	scripts/check/run debug
 check-kvm-selftests:
 	scripts/kvm-selftests --update
 
@@ -201,12 +203,13 @@ help:
 	@echo '  demo           boot a Debian guest with hvm on an emulated host, and run a command in it'
 	@echo '  check          set up, then all tests'
 	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e, check-vmx: parts of it'
+	@echo '  check-debug    tests, fault injection and the fuzzer on a debug kernel, which is built first'
 	@echo '  check-kvm-selftests  KVM'"'"'s own selftests on kvm and hv; writes Documentation/kvm-selftests.rst'
 	@echo '  bench          cost of each VM exit on /dev/hv and /dev/kvm'
 	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
 .PHONY: all hvm modules list-unit-tests unit-tests uapi-tests fault-tests fuzz guest-tests lab-tests check-kvm-selftests \
-	check check-style check-unit check-uapi check-guests check-e2e check-vmx demo \
+	check check-style check-unit check-uapi check-guests check-e2e check-vmx check-debug demo \
 	bench lab setup install install-module install-hvm \
 	uninstall man clean help
