@@ -58,14 +58,20 @@ void fault_arm(unsigned int n)
 	}
 }
 
+unsigned int fault_left(void)
+{
+	char text[16] = "";
+
+	/* Only a failure that is still to come can fail this copy. */
+	if (pread(fail_nth, text, sizeof(text) - 1, 0) <= 0)
+		return 1;
+	return (unsigned int)atoi(text);
+}
+
 bool fault_disarm(void)
 {
 	int saved = errno;
-	char text[16] = "";
-	ssize_t len = pread(fail_nth, text, sizeof(text) - 1, 0);
-
-	/* Only a failure that is still to come can fail this copy. */
-	bool injected = len > 0 && atoi(text) == 0;
+	bool injected = fault_left() == 0;
 
 	if (pwrite(fail_nth, "0", 1, 0) != 1 && pwrite(fail_nth, "0", 1, 0) != 1) {
 		perror("disarming " FAIL_NTH);

@@ -13,6 +13,8 @@ void fault_setup(void);
 bool fault_available(void);
 /* The @n-th from now on, counted from 1, fails. */
 void fault_arm(unsigned int n);
+/* How many chances to fail are left before the one armed; 0: it came. */
+unsigned int fault_left(void);
 /* No more failures; true if there was one since fault_arm(). */
 bool fault_disarm(void);
 
