@@ -492,7 +492,10 @@ static int call_set_msrs(void)
 	return vcpu_msrs(KVM_SET_MSRS);
 }
 
-/* The guest OS id: the first Hyper-V register gives the vCPU its Hyper-V state. */
+/*
+ * The guest OS id: the first Hyper-V register gives the vCPU its Hyper-V state. KVM_SET_MSRS stops
+ * where it fails and says how far it came, not why.
+ */
 static int call_hyperv_msr(void)
 {
 	int r;
@@ -502,7 +505,9 @@ static int call_hyperv_msr(void)
 	u.msrs.entries[0].index = 0x40000000;
 	u.msrs.entries[0].data = 1;
 	r = ioctl(vcpu->fd, KVM_SET_MSRS, &u);
-	return r == 1 ? 0 : r < 0 ? r : -1;
+	if (r == 0)
+		errno = ENOMEM;
+	return r == 1 ? 0 : -1;
 }
 
 static int call_synic(void)
@@ -691,11 +696,11 @@ static const struct op ops[] = {
 	{ "set_msrs", call_set_msrs, .least = 2 },
 	{ "hyperv_msr", call_hyperv_msr, NULL, world_full, .least = 3 },
 	{ "synic", call_synic, NULL, world_full, .least = 2 },
-	{ "setup_mce", call_setup_mce, NULL, world_full, .least = 2 },
+	{ "setup_mce", call_setup_mce, NULL, world_full, .least = 1 },
 	{ "signal_mask", call_signal_mask, .least = 2 },
 	{ "guest_debug", call_debug, .least = 1 },
 	{ "translate", call_translate, .least = 2 },
-	{ "pre_fault", call_pre_fault, .prepare = prepare_fresh_memory, .least = 5 },
+	{ "pre_fault", call_pre_fault, .prepare = prepare_fresh_memory, .least = 3 },
 	{ "get_regs", call_get_regs, .least = 1 },
 	{ "set_regs", call_set_regs, .prepare = prepare_regs, .least = 1 },
 	{ "get_sregs", call_get_sregs, .least = 1 },
