@@ -73,8 +73,9 @@ kernel_complaints() {
 # What a kernel says that found a fault in itself. Where failures are injected or nonsense is asked for, it
 # may complain of those, at length.
 kernel_reports() {
-	dmesg -x | grep -E '^kern ' | grep -E 'BUG|WARNING: |KASAN|UBSAN|INFO: |Oops|possible .*(deadlock|recursi)|\
-ODEBUG|DEBUG_LOCKS|sleeping function|[cC]orruption|refcount_t|general protection|unable to handle|blocked for|stall'
+	local faults='BUG|WARNING: |KASAN|UBSAN|INFO: |Oops|possible .*(deadlock|recursi)|ODEBUG|DEBUG_LOCKS'
+	faults+='|sleeping function|[cC]orruption|refcount_t|general protection|unable to handle|blocked for|stall'
+	dmesg -x | grep -E '^kern ' | grep -E "$faults"
 }
 
 # Unload it and see that nothing stayed behind. COMPLAINTS: kernel_reports where others are expected.
