@@ -74,7 +74,7 @@ kernel_complaints() {
 # may complain of those, at length.
 kernel_reports() {
 	local faults='BUG|WARNING: |KASAN|UBSAN|INFO: |Oops|possible .*(deadlock|recursi)|ODEBUG|DEBUG_LOCKS'
-	faults+='|sleeping function|[cC]orruption|refcount_t|general protection|unable to handle|blocked for|stall'
+	faults+='|sleeping function|[cC]orruption|refcount_t|general protection|unable to handle|blocked for|detected .*stall'
 	dmesg -x | grep -E '^kern ' | grep -E "$faults"
 }
 
