@@ -36,7 +36,6 @@ machine_command() {
 	else
 		machine+=(-accel "tcg,thread=multi")
 	fi
-	machine+=(${LAB_QEMU_EXTRA:-})
 	machine+=(-M q35 -kernel "$kdir/vmlinuz" -initrd "$kdir/initramfs.cpio")
 	machine+=(-append "$cmdline${append:+ $append}")
 	machine+=(-chardev "file,id=klog,path=$klog" -serial chardev:klog)
