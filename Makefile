@@ -105,7 +105,7 @@ $(B)/uapi/abi_test: $(B)/abi_table.h
 $(B)/uapi/abi_test: HV_CPPFLAGS += -I$(B)
 
 # Fault injection: programs of the same kind, for the debug kernel.
-FAULT_COMMON := selftests/fault/fault.c $(UAPI_COMMON)
+FAULT_COMMON := $(filter-out %_test.c,$(wildcard selftests/fault/*.c)) $(UAPI_COMMON)
 FAULT_TESTS := $(patsubst selftests/fault/%.c,%,$(wildcard selftests/fault/*_test.c))
 fault-tests: $(FAULT_TESTS:%=$(B)/fault/%)
 $(B)/fault/%: selftests/fault/%.c $(FAULT_COMMON) $(wildcard selftests/fault/*.h selftests/uapi/*.h)

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FAIL_NTH	"/proc/thread-self/fail-nth"
-#define DEBUGFS		"/sys/kernel/debug/"
+#define FAIL_NTH "/proc/thread-self/fail-nth"
+#define DEBUGFS  "/sys/kernel/debug/"
 
 static int fail_nth = -1;
 

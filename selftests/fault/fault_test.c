@@ -2,26 +2,17 @@
 /*
  * Every ioctl with each of its allocations and user copies failing in turn, until it succeeds
  * without a failure. A failure must have its errno, and the same call must then succeed on the same
- * object, whose guest must still run. That nothing leaks and the kernel does not complain is for the
+ * object, whose guest must still run. That nothing leaks and the kernel does not complain is
+ * for the
  * runner to see.
  */
-#include <fcntl.h>
-#include <sys/eventfd.h>
-
 #include "fault.h"
 #include "linux/kvm_later.h"
-#include "selftests/uapi/ut.h"
+#include "world.h"
 
-#define MOST		3000	/* failures per call; a call that has more is a loop */
-#define MEM_GPA		0x40000000UL
-#define MEM_SIZE	(4 * UT_2M)
-#define RING_BYTES	65536UL
-#define ANSWER		42
+#define MOST       3000 /* failures per call; a call that has more is a loop */
+#define RING_BYTES 65536UL
 
-static struct ut_vm vm;
-static struct ut_vcpu *vcpu;
-static uint8_t *mem;
-static int event, other_event;
 static union {
 	char bytes[65536];
 	struct kvm_cpuid2 cpuid;
@@ -45,11 +36,6 @@ static union {
 	struct kvm_pre_fault_memory pre_fault;
 } u;
 
-UT_GUEST static void guest_answer(void *args)
-{
-	ut_done(ANSWER);
-}
-
 /* Write to every page of the memory. */
 UT_GUEST static void guest_touch(void *args)
 {
@@ -70,68 +56,15 @@ UT_GUEST static void guest_x2apic(void *args)
 	ut_done(ANSWER);
 }
 
-/* ---- the world of a call ------------------------------------------------------------------- */
-
-static void world_memory(void)
-{
-	mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	NEED(mem != MAP_FAILED);
-	madvise(mem, MEM_SIZE, MADV_NOHUGEPAGE);
-	event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	other_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	NEED(event >= 0 && other_event >= 0);
-}
-
-/* A VM without anything but its first slot. */
-static void world_bare(void)
-{
-	ut_vm_create(&vm, 0);
-	vcpu = NULL;
-	world_memory();
-}
-
-static void world_chip(void)
-{
-	world_bare();
-	NEED(ioctl(vm.fd, KVM_CREATE_IRQCHIP, 0) == 0);
-}
-
-/* All that a VM usually has. */
-static void world_full(void)
-{
-	struct kvm_pit_config pit = { 0 };
-
-	world_chip();
-	NEED(ioctl(vm.fd, KVM_CREATE_PIT2, &pit) == 0);
-	vcpu = ut_vcpu_create(&vm);
-	NEED(ut_slot(&vm, 1, MEM_GPA, MEM_SIZE, mem, KVM_MEM_LOG_DIRTY_PAGES) == 0);
-}
-
-static void world_end(void)
-{
-	ut_vm_destroy(&vm);
-	munmap(mem, MEM_SIZE);
-	close(event);
-	close(other_event);
-}
-
-/* Is the VM as usable as it was? */
-static void check_alive(void)
-{
-	if (!vcpu)
-		vcpu = ut_vcpu_create(&vm);
-	CHECK_EQ(ut_call(vcpu, guest_answer), ANSWER);
-}
-
 /* ---- the calls ----------------------------------------------------------------------------- */
 
 struct op {
 	const char *name;
-	int (*call)(void);		/* like ioctl() */
-	void (*undo)(int result);	/* the success of @call; NULL: nothing to undo */
-	void (*world)(void);		/* NULL: a full one, the same for every failure */
-	void (*prepare)(void);		/* before each call */
-	unsigned int least;		/* this many failures are possible in it at least */
+	int (*call)(void);        /* like ioctl() */
+	void (*undo)(int result); /* the success of @call; NULL: nothing to undo */
+	void (*world)(void);      /* NULL: a full one, the same for every failure */
+	void (*prepare)(void);    /* before each call */
+	unsigned int least;       /* this many failures are possible in it at least */
 };
 
 static void undo_close(int result)
@@ -198,14 +131,14 @@ static int call_create_irqchip(void)
 
 static int call_create_pit(void)
 {
-	struct kvm_pit_config pit = { 0 };
+	struct kvm_pit_config pit = {0};
 
 	return vm_ioctl(KVM_CREATE_PIT2, &pit);
 }
 
 static int enable_cap(int fd, uint32_t cap, uint64_t arg)
 {
-	struct kvm_enable_cap enable = { .cap = cap, .args[0] = arg };
+	struct kvm_enable_cap enable = {.cap = cap, .args[0] = arg};
 
 	return ioctl(fd, KVM_ENABLE_CAP, &enable);
 }
@@ -245,7 +178,6 @@ static int call_slot_move(void)
 	return ut_slot(&vm, 2, 3 * MEM_GPA, MEM_SIZE, mem, 0);
 }
 
-
 static int call_slot_flags(void)
 {
 	return ut_slot(&vm, 2, 2 * MEM_GPA, MEM_SIZE, mem, KVM_MEM_LOG_DIRTY_PAGES);
@@ -270,7 +202,7 @@ static int call_slot2(void)
 
 static int call_dirty_log(void)
 {
-	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = &u };
+	struct kvm_dirty_log log = {.slot = 1, .dirty_bitmap = &u};
 
 	return vm_ioctl(KVM_GET_DIRTY_LOG, &log);
 }
@@ -380,7 +312,7 @@ static int call_ioeventfd_off(void)
 
 static int coalesce(unsigned long request)
 {
-	struct kvm_coalesced_mmio_zone zone = { .addr = 0xd1000000, .size = 4096 };
+	struct kvm_coalesced_mmio_zone zone = {.addr = 0xd1000000, .size = 4096};
 
 	return vm_ioctl(request, &zone);
 }
@@ -399,18 +331,20 @@ static int call_msr_filter(void)
 {
 	static uint8_t bitmap[32];
 	struct kvm_msr_filter filter = {
-		.ranges[0] = {
-			.flags = KVM_MSR_FILTER_READ,
-			.nmsrs = 256,
-			.base = 0x4b564d00,
-			.bitmap = bitmap,
-		},
-		.ranges[1] = {
-			.flags = KVM_MSR_FILTER_WRITE,
-			.nmsrs = 256,
-			.base = 0x40000000,
-			.bitmap = bitmap,
-		},
+		.ranges[0] =
+			{
+				.flags = KVM_MSR_FILTER_READ,
+				.nmsrs = 256,
+				.base = 0x4b564d00,
+				.bitmap = bitmap,
+			},
+		.ranges[1] =
+			{
+				.flags = KVM_MSR_FILTER_WRITE,
+				.nmsrs = 256,
+				.base = 0x40000000,
+				.bitmap = bitmap,
+			},
 	};
 
 	return vm_ioctl(KVM_X86_SET_MSR_FILTER, &filter);
@@ -418,7 +352,7 @@ static int call_msr_filter(void)
 
 static int hyperv_eventfd(uint32_t flags)
 {
-	struct kvm_hyperv_eventfd fd = { .conn_id = 7, .fd = event, .flags = flags };
+	struct kvm_hyperv_eventfd fd = {.conn_id = 7, .fd = event, .flags = flags};
 
 	return vm_ioctl(KVM_HYPERV_EVENTFD, &fd);
 }
@@ -477,7 +411,7 @@ static int vcpu_msrs(unsigned long request)
 	memset(&u.msrs, 0, sizeof(u.msrs) + 20 * sizeof(u.msrs.entries[0]));
 	u.msrs.nmsrs = 20;
 	for (i = 0; i < 20; i++)
-		u.msrs.entries[i].index = 0xc0000081 + i % 4;	/* STAR and its neighbours */
+		u.msrs.entries[i].index = 0xc0000081 + i % 4; /* STAR and its neighbours */
 	r = ioctl(vcpu->fd, request, &u);
 	return r == 20 ? 0 : r < 0 ? r : -1;
 }
@@ -527,14 +461,14 @@ static int call_signal_mask(void)
 	struct {
 		struct kvm_signal_mask head;
 		uint8_t set[8];
-	} mask = { .head.len = 8 };
+	} mask = {.head.len = 8};
 
 	return ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask);
 }
 
 static int call_debug(void)
 {
-	struct kvm_guest_debug debug = { 0 };
+	struct kvm_guest_debug debug = {0};
 
 	return ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug);
 }
@@ -552,23 +486,23 @@ static void prepare_fresh_memory(void)
 
 static int call_pre_fault(void)
 {
-	u.pre_fault = (struct kvm_pre_fault_memory){ .gpa = MEM_GPA, .size = 16 * UT_PAGE };
+	u.pre_fault = (struct kvm_pre_fault_memory){.gpa = MEM_GPA, .size = 16 * UT_PAGE};
 	return ioctl(vcpu->fd, KVM_PRE_FAULT_MEMORY, &u);
 }
 
 /* A pair of ioctls that get a piece of vCPU state into @u, and set it. */
-#define STATE(name, NAME)							\
-	static int call_get_##name(void)					\
-	{									\
-		return ioctl(vcpu->fd, KVM_GET_##NAME, &u);			\
-	}									\
-	static void prepare_##name(void)					\
-	{									\
-		NEED(call_get_##name() == 0);					\
-	}									\
-	static int call_set_##name(void)					\
-	{									\
-		return ioctl(vcpu->fd, KVM_SET_##NAME, &u);			\
+#define STATE(name, NAME)                                                                          \
+	static int call_get_##name(void)                                                           \
+	{                                                                                          \
+		return ioctl(vcpu->fd, KVM_GET_##NAME, &u);                                        \
+	}                                                                                          \
+	static void prepare_##name(void)                                                           \
+	{                                                                                          \
+		NEED(call_get_##name() == 0);                                                      \
+	}                                                                                          \
+	static int call_set_##name(void)                                                           \
+	{                                                                                          \
+		return ioctl(vcpu->fd, KVM_SET_##NAME, &u);                                        \
 	}
 STATE(regs, REGS)
 STATE(sregs, SREGS)
@@ -655,79 +589,79 @@ static void undo_destroy(int result)
 }
 
 static const struct op ops[] = {
-	{ "create_vm", call_create_vm, undo_close, .least = 5 },
-	{ "supported_cpuid", call_supported_cpuid, .least = 2 },
-	{ "emulated_cpuid", call_emulated_cpuid, .least = 1 },
-	{ "hv_cpuid", call_hv_cpuid, .least = 2 },
-	{ "msr_list", call_msr_list, .least = 1 },
-	{ "feature_list", call_feature_list, .least = 1 },
-	{ "feature_msrs", call_feature_msrs, .least = 2 },
-	{ "create_vcpu", call_create_vcpu, undo_close, world_bare, .least = 5 },
-	{ "create_vcpu_lapic", call_create_vcpu, undo_close, world_chip, .least = 6 },
-	{ "create_vcpu_ring", call_create_vcpu, undo_close, world_bare, prepare_dirty_ring, 6 },
-	{ "create_irqchip", call_create_irqchip, NULL, world_bare, .least = 3 },
-	{ "create_pit", call_create_pit, NULL, world_chip, .least = 2 },
-	{ "split_irqchip", call_split_irqchip, NULL, world_bare, .least = 1 },
-	{ "dirty_ring", call_dirty_ring, NULL, world_bare, .least = 1 },
-	{ "slot", call_slot, undo_slot, .least = 3 },
-	{ "slot_delete", call_slot_delete, NULL, world_full, prepare_slot, 2 },
-	{ "slot_move", call_slot_move, undo_slot, world_full, prepare_slot, 2 },
-	{ "slot_flags", call_slot_flags, undo_slot, world_full, prepare_slot, 2 },
-	{ "slot2", call_slot2, undo_slot, .least = 3 },
-	{ "dirty_log", call_dirty_log, .least = 2 },
-	{ "clear_log", call_clear_log, NULL, world_full, prepare_manual_protect, 2 },
-	{ "get_irqchip", call_get_irqchip, .least = 3 },
-	{ "set_irqchip", call_set_irqchip, .least = 2 },
-	{ "routing", call_routing, .least = 4 },
-	{ "irqfd", call_irqfd, undo_irqfd, .least = 2 },
-	{ "irqfd_resample", call_resample, undo_irqfd, .least = 3 },
-	{ "ioeventfd", call_ioeventfd, undo_ioeventfd, .least = 3 },
-	{ "ioeventfd_off", call_ioeventfd_off, .prepare = prepare_ioeventfd, .least = 1 },
-	{ "coalesced", call_coalesce, undo_coalesce, .least = 3 },
-	{ "msr_filter", call_msr_filter, .least = 4 },
-	{ "hyperv_eventfd", call_hyperv_eventfd, undo_hyperv_eventfd, world_full, .least = 2 },
-	{ "vm_stats", call_vm_stats, undo_close, .least = 3 },
-	{ "vcpu_stats", call_vcpu_stats, undo_close, .least = 3 },
-	{ "get_clock", call_get_clock, .least = 1 },
-	{ "get_pit", call_get_pit, .least = 1 },
-	{ "set_cpuid", call_set_cpuid, NULL, world_full, prepare_cpuid, 3 },
-	{ "get_cpuid", call_get_cpuid, .least = 2 },
-	{ "get_msrs", call_get_msrs, .least = 3 },
-	{ "set_msrs", call_set_msrs, .least = 2 },
-	{ "hyperv_msr", call_hyperv_msr, NULL, world_full, .least = 3 },
-	{ "synic", call_synic, NULL, world_full, .least = 2 },
-	{ "setup_mce", call_setup_mce, NULL, world_full, .least = 1 },
-	{ "signal_mask", call_signal_mask, .least = 2 },
-	{ "guest_debug", call_debug, .least = 1 },
-	{ "translate", call_translate, .least = 2 },
-	{ "pre_fault", call_pre_fault, .prepare = prepare_fresh_memory, .least = 3 },
-	{ "get_regs", call_get_regs, .least = 1 },
-	{ "set_regs", call_set_regs, .prepare = prepare_regs, .least = 1 },
-	{ "get_sregs", call_get_sregs, .least = 1 },
-	{ "set_sregs", call_set_sregs, .prepare = prepare_sregs, .least = 1 },
-	{ "get_sregs2", call_get_sregs2, .least = 1 },
-	{ "set_sregs2", call_set_sregs2, .prepare = prepare_sregs2, .least = 1 },
-	{ "get_fpu", call_get_fpu, .least = 1 },
-	{ "set_fpu", call_set_fpu, .prepare = prepare_fpu, .least = 1 },
-	{ "get_xsave", call_get_xsave, .least = 2 },
-	{ "set_xsave", call_set_xsave, .prepare = prepare_xsave, .least = 2 },
-	{ "get_xsave2", call_get_xsave2, .least = 2 },
-	{ "get_xcrs", call_get_xcrs, .least = 1 },
-	{ "set_xcrs", call_set_xcrs, .prepare = prepare_xcrs, .least = 1 },
-	{ "get_events", call_get_events, .least = 1 },
-	{ "set_events", call_set_events, .prepare = prepare_events, .least = 1 },
-	{ "get_debugregs", call_get_debugregs, .least = 1 },
-	{ "set_debugregs", call_set_debugregs, .prepare = prepare_debugregs, .least = 1 },
-	{ "get_mp_state", call_get_mp_state, .least = 1 },
-	{ "set_mp_state", call_set_mp_state, .prepare = prepare_mp_state, .least = 1 },
-	{ "get_lapic", call_get_lapic, .least = 2 },
-	{ "set_lapic", call_set_lapic, .prepare = prepare_lapic, .least = 2 },
-	{ "run_touch", call_run, .prepare = prepare_touch, .least = 10 },
-	{ "run_touch_first", call_run, NULL, world_full, prepare_touch, 10 },
-	{ "run_touch_logged", call_run, .prepare = prepare_touch_logged, .least = 1 },
-	{ "run_touch_huge", call_run, NULL, world_full, prepare_touch_huge, 4 },
-	{ "run_x2apic", call_run, NULL, world_full, prepare_x2apic, 1 },
-	{ "destroy", call_destroy, undo_destroy, world_rich, .least = 0 },
+	{"create_vm", call_create_vm, undo_close, .least = 5},
+	{"supported_cpuid", call_supported_cpuid, .least = 2},
+	{"emulated_cpuid", call_emulated_cpuid, .least = 1},
+	{"hv_cpuid", call_hv_cpuid, .least = 2},
+	{"msr_list", call_msr_list, .least = 1},
+	{"feature_list", call_feature_list, .least = 1},
+	{"feature_msrs", call_feature_msrs, .least = 2},
+	{"create_vcpu", call_create_vcpu, undo_close, world_bare, .least = 5},
+	{"create_vcpu_lapic", call_create_vcpu, undo_close, world_chip, .least = 6},
+	{"create_vcpu_ring", call_create_vcpu, undo_close, world_bare, prepare_dirty_ring, 6},
+	{"create_irqchip", call_create_irqchip, NULL, world_bare, .least = 3},
+	{"create_pit", call_create_pit, NULL, world_chip, .least = 2},
+	{"split_irqchip", call_split_irqchip, NULL, world_bare, .least = 1},
+	{"dirty_ring", call_dirty_ring, NULL, world_bare, .least = 1},
+	{"slot", call_slot, undo_slot, .least = 3},
+	{"slot_delete", call_slot_delete, NULL, world_full, prepare_slot, 2},
+	{"slot_move", call_slot_move, undo_slot, world_full, prepare_slot, 2},
+	{"slot_flags", call_slot_flags, undo_slot, world_full, prepare_slot, 2},
+	{"slot2", call_slot2, undo_slot, .least = 3},
+	{"dirty_log", call_dirty_log, .least = 2},
+	{"clear_log", call_clear_log, NULL, world_full, prepare_manual_protect, 2},
+	{"get_irqchip", call_get_irqchip, .least = 3},
+	{"set_irqchip", call_set_irqchip, .least = 2},
+	{"routing", call_routing, .least = 4},
+	{"irqfd", call_irqfd, undo_irqfd, .least = 2},
+	{"irqfd_resample", call_resample, undo_irqfd, .least = 3},
+	{"ioeventfd", call_ioeventfd, undo_ioeventfd, .least = 3},
+	{"ioeventfd_off", call_ioeventfd_off, .prepare = prepare_ioeventfd, .least = 1},
+	{"coalesced", call_coalesce, undo_coalesce, .least = 3},
+	{"msr_filter", call_msr_filter, .least = 4},
+	{"hyperv_eventfd", call_hyperv_eventfd, undo_hyperv_eventfd, world_full, .least = 2},
+	{"vm_stats", call_vm_stats, undo_close, .least = 3},
+	{"vcpu_stats", call_vcpu_stats, undo_close, .least = 3},
+	{"get_clock", call_get_clock, .least = 1},
+	{"get_pit", call_get_pit, .least = 1},
+	{"set_cpuid", call_set_cpuid, NULL, world_full, prepare_cpuid, 3},
+	{"get_cpuid", call_get_cpuid, .least = 2},
+	{"get_msrs", call_get_msrs, .least = 3},
+	{"set_msrs", call_set_msrs, .least = 2},
+	{"hyperv_msr", call_hyperv_msr, NULL, world_full, .least = 3},
+	{"synic", call_synic, NULL, world_full, .least = 2},
+	{"setup_mce", call_setup_mce, NULL, world_full, .least = 1},
+	{"signal_mask", call_signal_mask, .least = 2},
+	{"guest_debug", call_debug, .least = 1},
+	{"translate", call_translate, .least = 2},
+	{"pre_fault", call_pre_fault, .prepare = prepare_fresh_memory, .least = 3},
+	{"get_regs", call_get_regs, .least = 1},
+	{"set_regs", call_set_regs, .prepare = prepare_regs, .least = 1},
+	{"get_sregs", call_get_sregs, .least = 1},
+	{"set_sregs", call_set_sregs, .prepare = prepare_sregs, .least = 1},
+	{"get_sregs2", call_get_sregs2, .least = 1},
+	{"set_sregs2", call_set_sregs2, .prepare = prepare_sregs2, .least = 1},
+	{"get_fpu", call_get_fpu, .least = 1},
+	{"set_fpu", call_set_fpu, .prepare = prepare_fpu, .least = 1},
+	{"get_xsave", call_get_xsave, .least = 2},
+	{"set_xsave", call_set_xsave, .prepare = prepare_xsave, .least = 2},
+	{"get_xsave2", call_get_xsave2, .least = 2},
+	{"get_xcrs", call_get_xcrs, .least = 1},
+	{"set_xcrs", call_set_xcrs, .prepare = prepare_xcrs, .least = 1},
+	{"get_events", call_get_events, .least = 1},
+	{"set_events", call_set_events, .prepare = prepare_events, .least = 1},
+	{"get_debugregs", call_get_debugregs, .least = 1},
+	{"set_debugregs", call_set_debugregs, .prepare = prepare_debugregs, .least = 1},
+	{"get_mp_state", call_get_mp_state, .least = 1},
+	{"set_mp_state", call_set_mp_state, .prepare = prepare_mp_state, .least = 1},
+	{"get_lapic", call_get_lapic, .least = 2},
+	{"set_lapic", call_set_lapic, .prepare = prepare_lapic, .least = 2},
+	{"run_touch", call_run, .prepare = prepare_touch, .least = 10},
+	{"run_touch_first", call_run, NULL, world_full, prepare_touch, 10},
+	{"run_touch_logged", call_run, .prepare = prepare_touch_logged, .least = 1},
+	{"run_touch_huge", call_run, NULL, world_full, prepare_touch_huge, 4},
+	{"run_x2apic", call_run, NULL, world_full, prepare_x2apic, 1},
+	{"destroy", call_destroy, undo_destroy, world_rich, .least = 0},
 };
 
 /* ---- each failure in turn ------------------------------------------------------------------ */
@@ -755,20 +689,20 @@ static bool fail_one(unsigned int n)
 	if (result < 0) {
 		if (!injected || !errno_is_clean(e)) {
 			ut_fail(__FILE__, __LINE__, "%s, failure %u%s: errno %d (%s)", op->name, n,
-				injected ? "" : " (none injected)", e, strerror(e));
+			        injected ? "" : " (none injected)", e, strerror(e));
 			if (!injected)
 				ut_abort();
 		}
 		result = op->call();
 		if (result < 0) {
-			ut_fail(__FILE__, __LINE__, "%s after failure %u: errno %d (%s)", op->name, n,
-				errno, strerror(errno));
+			ut_fail(__FILE__, __LINE__, "%s after failure %u: errno %d (%s)", op->name,
+			        n, errno, strerror(errno));
 			ut_abort();
 		}
 	}
 	if (op->undo)
 		op->undo(result);
-	check_alive();
+	world_check_alive();
 	return injected;
 }
 
@@ -807,7 +741,7 @@ int main(int argc, char **argv)
 	/* ut_main() runs a table of functions without arguments: one test at a time. */
 	for (i = 0; i < ARRAY_SIZE(ops); i++) {
 		op = &ops[i];
-		tests[i] = (struct ut_test){ op->name, run_op };
+		tests[i] = (struct ut_test){op->name, run_op};
 		failures |= ut_main(argc, argv, &tests[i], 1);
 	}
 	return failures;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Loading hv.ko with each of the last allocations failing in turn, which are those of its own start: a failure
+ * Loading hv.ko with each of the last allocations failing in turn, which are those of its own
+ * start: a failure
  * has its errno, and leaves nothing behind that would keep the module from being loaded after it.
  */
 #include <fcntl.h>
@@ -9,8 +10,8 @@
 #include "fault.h"
 #include "selftests/uapi/ut.h"
 
-#define MANY	1000000	/* more than loading a module can use */
-#define LAST	64	/* failures; what comes earlier is the kernel's module loader */
+#define MANY 1000000 /* more than loading a module can use */
+#define LAST 64      /* failures; what comes earlier is the kernel's module loader */
 
 static int open_module(void)
 {
@@ -56,8 +57,8 @@ static void test_load(void)
 		if (result != 0) {
 			failed++;
 			if (e != ENOMEM && e != EFAULT)
-				ut_fail(__FILE__, __LINE__, "failure %u of %u: errno %d (%s)", n, all, e,
-					strerror(e));
+				ut_fail(__FILE__, __LINE__, "failure %u of %u: errno %d (%s)", n,
+				        all, e, strerror(e));
 			NEED(load(fd) == 0);
 		}
 	}
@@ -67,7 +68,7 @@ static void test_load(void)
 }
 
 static const struct ut_test tests[] = {
-	{ "load", test_load },
+	{"load", test_load},
 };
 
 int main(int argc, char **argv)

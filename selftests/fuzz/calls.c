@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The calls of programs. op_ioctl() makes any ioctl of the ABI's table with any argument; the others
+ * The calls of programs. op_ioctl() makes any ioctl of the ABI's table with any argument; the
+ * others
  * know enough of an argument to get past its first checks.
  */
 #include <errno.h>
@@ -30,7 +31,7 @@ static const struct abi_row {
 #include "abi_table.h"
 };
 
-#define ARG_SIZE	16384
+#define ARG_SIZE 16384
 
 /* An argument; one for each thread, as large as the largest with its list. */
 static __thread union {
@@ -45,13 +46,14 @@ static __thread union {
 static int event(struct context *c)
 {
 	return rng_one_in(&c->rng, 32) ? (int)rng_number(&c->rng)
-				       : c->world->event[rng_below(&c->rng, WORLD_EVENTS)];
+	                               : c->world->event[rng_below(&c->rng, WORLD_EVENTS)];
 }
 
 /* A place in the memory that guests have. */
 static uint8_t *place(struct context *c, size_t size)
 {
-	return c->world->mem + rng_below(&c->rng, (uint32_t)(WORLD_MEM - size) / FUZZ_PAGE + 1) * FUZZ_PAGE;
+	return c->world->mem +
+	       rng_below(&c->rng, (uint32_t)(WORLD_MEM - size) / FUZZ_PAGE + 1) * FUZZ_PAGE;
 }
 
 static void keep_fd(struct context *c, int fd)
@@ -127,9 +129,9 @@ static void *random_pointer(struct context *c)
 	switch (rng_below(&c->rng, 5)) {
 	case 0:
 		return NULL;
-	case 1:	/* of the kernel's half */
+	case 1: /* of the kernel's half */
 		return (void *)(uintptr_t)(0xffff888000000000ULL + rng_next(&c->rng) % (1u << 30));
-	case 2:	/* ends before the argument does */
+	case 2: /* ends before the argument does */
 		return c->world->mem + WORLD_MEM - rng_below(&c->rng, 64);
 	case 3:
 		return c->world->mem + rng_below(&c->rng, WORLD_MEM);
@@ -180,7 +182,7 @@ static void op_ioctl(struct context *c)
 static void op_chips(struct context *c)
 {
 	int fd = pick_vm(c)->fd;
-	struct kvm_pit_config pit = { .flags = rng_one_in(&c->rng, 8) ? 1 : 0 };
+	struct kvm_pit_config pit = {.flags = rng_one_in(&c->rng, 8) ? 1 : 0};
 	struct kvm_enable_cap split = {
 		.cap = KVM_CAP_SPLIT_IRQCHIP,
 		.args[0] = rng_one_in(&c->rng, 4) ? rng_number(&c->rng) : 24,
@@ -238,7 +240,7 @@ static void op_slot(struct context *c)
 		.slot = 1 + rng_below(r, 6),
 		.flags = rng_below(r, 4),
 		.guest_phys_addr = rng_one_in(r, 2) ? rng_below(r, 1024) * FUZZ_PAGE
-						    : pick_address(r) & ~(FUZZ_PAGE - 1),
+	                                            : pick_address(r) & ~(FUZZ_PAGE - 1),
 		.memory_size = (1 + rng_below(r, 256)) * FUZZ_PAGE,
 	};
 
@@ -258,7 +260,7 @@ static void op_cap(struct context *c)
 {
 	struct rng *r = &c->rng;
 	const struct abi_row *row;
-	struct kvm_enable_cap cap = { 0 };
+	struct kvm_enable_cap cap = {0};
 	unsigned int i;
 
 	do
@@ -333,11 +335,13 @@ static void op_cpuid(struct context *c)
 
 	memset(&arg, 0, sizeof(arg));
 	arg.cpuid.nent = 200;
-	if (ioctl(c->world->dev, rng_one_in(r, 8) ? KVM_GET_SUPPORTED_HV_CPUID : KVM_GET_SUPPORTED_CPUID,
-		  &arg) != 0)
+	if (ioctl(c->world->dev,
+	          rng_one_in(r, 8) ? KVM_GET_SUPPORTED_HV_CPUID : KVM_GET_SUPPORTED_CPUID,
+	          &arg) != 0)
 		return;
 	while (n-- && arg.cpuid.nent) {
-		entry = &arg.cpuid.entries[rng_below(r, arg.cpuid.nent < 256 ? arg.cpuid.nent : 256)];
+		entry = &arg.cpuid.entries[rng_below(r,
+		                                     arg.cpuid.nent < 256 ? arg.cpuid.nent : 256)];
 		((uint32_t *)entry)[rng_below(r, 7)] ^= (uint32_t)rng_number(r);
 	}
 	if (rng_one_in(r, 16))
@@ -364,7 +368,7 @@ static void op_msrs(struct context *c)
 
 static void op_inject(struct context *c)
 {
-	struct kvm_interrupt irq = { .irq = rng_below(&c->rng, 260) };
+	struct kvm_interrupt irq = {.irq = rng_below(&c->rng, 260)};
 	struct fuzz_vcpu *vcpu = pick_vcpu(c);
 
 	switch (rng_below(&c->rng, 3)) {
@@ -394,7 +398,8 @@ static void op_routing(struct context *c)
 		e->gsi = rng_one_in(r, 16) ? (uint32_t)rng_number(r) : rng_below(r, 48);
 		e->type = rng_one_in(r, 16) ? rng_below(r, 6) : 1 + rng_below(r, 2);
 		if (e->type == KVM_IRQ_ROUTING_MSI) {
-			e->u.msi.address_lo = 0xfee00000 | (rng_below(r, 16) << 12) | (rng_below(r, 4) << 2);
+			e->u.msi.address_lo =
+				0xfee00000 | (rng_below(r, 16) << 12) | (rng_below(r, 4) << 2);
 			e->u.msi.data = (uint32_t)rng_number(r);
 		} else {
 			e->u.irqchip.irqchip = rng_below(r, 4);
@@ -422,7 +427,8 @@ static void op_ioeventfd(struct context *c)
 	struct kvm_ioeventfd e = {
 		.datamatch = rng_below(r, 4),
 		.addr = pick_address(r),
-		.len = rng_one_in(r, 16) ? (uint32_t)rng_number(r) : (1u << rng_below(r, 4)) & ~(rng_below(r, 2)),
+		.len = rng_one_in(r, 16) ? (uint32_t)rng_number(r)
+	                                 : (1u << rng_below(r, 4)) & ~(rng_below(r, 2)),
 		.fd = event(c),
 		.flags = rng_below(r, 8),
 	};
@@ -439,7 +445,8 @@ static void op_coalesced(struct context *c)
 	};
 
 	ioctl(pick_vm(c)->fd,
-	      rng_one_in(&c->rng, 3) ? KVM_UNREGISTER_COALESCED_MMIO : KVM_REGISTER_COALESCED_MMIO, &zone);
+	      rng_one_in(&c->rng, 3) ? KVM_UNREGISTER_COALESCED_MMIO : KVM_REGISTER_COALESCED_MMIO,
+	      &zone);
 }
 
 static void op_hyperv_eventfd(struct context *c)
@@ -456,7 +463,7 @@ static void op_hyperv_eventfd(struct context *c)
 static void op_signal(struct context *c)
 {
 	struct rng *r = &c->rng;
-	struct kvm_irq_level line = { .irq = rng_below(r, 48), .level = rng_below(r, 2) };
+	struct kvm_irq_level line = {.irq = rng_below(r, 48), .level = rng_below(r, 2)};
 	struct kvm_msi msi = {
 		.address_lo = 0xfee00000 | (rng_below(r, 16) << 12) | (rng_below(r, 4) << 2),
 		.address_hi = rng_one_in(r, 8) ? (uint32_t)rng_number(r) : 0,
@@ -485,7 +492,7 @@ static void op_signal(struct context *c)
 static void op_msr_filter(struct context *c)
 {
 	struct rng *r = &c->rng;
-	struct kvm_msr_filter filter = { .flags = rng_below(r, 2) };
+	struct kvm_msr_filter filter = {.flags = rng_below(r, 2)};
 	unsigned int i, n = rng_below(r, 4);
 
 	for (i = 0; i < n; i++) {
@@ -503,7 +510,8 @@ static void op_msr_filter(struct context *c)
 
 static void op_memory(struct context *c)
 {
-	static const int advice[] = { MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_MERGEABLE, 20, 21, 25 };
+	static const int advice[] = {
+		MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_MERGEABLE, 20, 21, 25};
 	size_t size = (1 + rng_below(&c->rng, 64)) * FUZZ_PAGE;
 	uint8_t *at = place(c, size);
 	pid_t pid;
@@ -517,7 +525,8 @@ static void op_memory(struct context *c)
 		mprotect(at, size, PROT_READ | PROT_WRITE);
 		break;
 	case 2:
-		mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		mmap(at, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		     0);
 		break;
 	case 3:
 		pid = fork();
@@ -537,15 +546,17 @@ static void op_dirty(struct context *c)
 {
 	struct rng *r = &c->rng;
 	int fd = pick_vm(c)->fd;
-	struct kvm_dirty_log log = { .slot = rng_below(r, 7), .dirty_bitmap = place(c, 65536) };
+	struct kvm_dirty_log log = {.slot = rng_below(r, 7), .dirty_bitmap = place(c, 65536)};
 	struct kvm_clear_dirty_log clear = {
 		.slot = rng_below(r, 7),
 		.first_page = rng_below(r, 4) * 64,
-		.num_pages = rng_one_in(r, 4) ? (uint32_t)rng_number(r) : 64 * (1 + rng_below(r, 4)),
+		.num_pages =
+			rng_one_in(r, 4) ? (uint32_t)rng_number(r) : 64 * (1 + rng_below(r, 4)),
 		.dirty_bitmap = place(c, 65536),
 	};
 	struct kvm_enable_cap cap = {
-		.cap = rng_one_in(r, 2) ? KVM_CAP_DIRTY_LOG_RING_ACQ_REL : KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+		.cap = rng_one_in(r, 2) ? KVM_CAP_DIRTY_LOG_RING_ACQ_REL
+	                                : KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
 		.args[0] = 4096u << rng_below(r, 5),
 	};
 
@@ -574,7 +585,8 @@ static void op_map(struct context *c)
 	struct fuzz_vcpu *vcpu = pick_vcpu(c);
 	off_t page = rng_one_in(r, 4) ? rng_below(r, 4) : 64 + rng_below(r, 20);
 	uint64_t *p = mmap(NULL, FUZZ_PAGE, PROT_READ | (rng_one_in(r, 4) ? 0 : PROT_WRITE),
-			   rng_one_in(r, 8) ? MAP_PRIVATE : MAP_SHARED, vcpu->fd, page * (off_t)FUZZ_PAGE);
+	                   rng_one_in(r, 8) ? MAP_PRIVATE : MAP_SHARED, vcpu->fd,
+	                   page * (off_t)FUZZ_PAGE);
 
 	if (p == MAP_FAILED)
 		return;
@@ -589,9 +601,10 @@ static void op_file(struct context *c)
 {
 	struct rng *r = &c->rng;
 	struct fuzz_vcpu *vcpu = pick_vcpu(c);
-	int fds[] = { c->world->dev, pick_vm(c)->fd, vcpu->fd, c->world->fd[rng_below(r, WORLD_FDS)] };
+	int fds[] = {c->world->dev, pick_vm(c)->fd, vcpu->fd,
+	             c->world->fd[rng_below(r, WORLD_FDS)]};
 	int fd = fds[rng_below(r, 4)];
-	struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT };
+	struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
 	ssize_t done = 0;
 
 	switch (rng_below(r, 5)) {
@@ -608,17 +621,19 @@ static void op_file(struct context *c)
 		keep_fd(c, dup(fd));
 		break;
 	case 4:
-		keep_fd(c, ioctl(rng_one_in(r, 2) ? pick_vm(c)->fd : vcpu->fd, KVM_GET_STATS_FD, 0));
+		keep_fd(c,
+		        ioctl(rng_one_in(r, 2) ? pick_vm(c)->fd : vcpu->fd, KVM_GET_STATS_FD, 0));
 		break;
 	}
 	(void)done;
 }
 
 const struct fuzz_op fuzz_ops[] = {
-	{ op_ioctl, 30 }, { op_run, 30 }, { op_setup, 4 }, { op_chips, 8 }, { op_vcpu, 4 }, { op_close, 3 },
-	{ op_slot, 10 }, { op_cap, 6 }, { op_cpuid, 6 }, { op_msrs, 12 }, { op_inject, 6 },
-	{ op_routing, 4 }, { op_irqfd, 6 }, { op_ioeventfd, 5 }, { op_coalesced, 2 },
-	{ op_hyperv_eventfd, 2 }, { op_signal, 8 }, { op_msr_filter, 2 }, { op_memory, 8 },
-	{ op_dirty, 6 }, { op_map, 3 }, { op_file, 4 },
+	{op_ioctl, 30}, {op_run, 30},       {op_setup, 4},     {op_chips, 8},
+	{op_vcpu, 4},   {op_close, 3},      {op_slot, 10},     {op_cap, 6},
+	{op_cpuid, 6},  {op_msrs, 12},      {op_inject, 6},    {op_routing, 4},
+	{op_irqfd, 6},  {op_ioeventfd, 5},  {op_coalesced, 2}, {op_hyperv_eventfd, 2},
+	{op_signal, 8}, {op_msr_filter, 2}, {op_memory, 8},    {op_dirty, 6},
+	{op_map, 3},    {op_file, 4},
 };
 const unsigned int fuzz_nr_ops = ARRAY_SIZE(fuzz_ops);

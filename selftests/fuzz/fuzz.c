@@ -2,9 +2,12 @@
 /*
  * fuzz: run random programs on a hypervisor's device until time is up.
  *
- * Each program runs in a process of its own, which has little memory and few files and is killed when it
- * takes too long; one that cannot be killed is a failure. What the kernel has to say about it all is
- * for the caller to look at. Each program is written to the kernel's log before it runs, so that the
+ * Each program runs in a process of its own, which has little memory and few files and is
+ * killed when it
+ * takes too long; one that cannot be killed is a failure. What the kernel has to say about it
+ * all is
+ * for the caller to look at. Each program is written to the kernel's log before it runs, so
+ * that the
  * last one can be run again with --replay after a crash.
  */
 #include <errno.h>
@@ -25,11 +28,11 @@
 
 #include "fuzz.h"
 
-#define CORPUS		4096
-#define PROGRAM_SECONDS	20	/* a program that takes longer is killed */
-#define KILLED_SECONDS	60	/* a killed one that takes longer to end hangs in the kernel */
-#define CGROUP		"/sys/fs/cgroup"
-#define MEMORY_MAX	"300M"
+#define CORPUS          4096
+#define PROGRAM_SECONDS 20 /* a program that takes longer is killed */
+#define KILLED_SECONDS  60 /* a killed one that takes longer to end hangs in the kernel */
+#define CGROUP          "/sys/fs/cgroup"
+#define MEMORY_MAX      "300M"
 
 const char *fuzz_device = "/dev/hv";
 
@@ -38,22 +41,24 @@ static struct {
 	long seconds, rounds;
 	bool coverage;
 	const char *replay;
-} opt = { .seconds = 60, .coverage = true };
+} opt = {.seconds = 60, .coverage = true};
 
 static struct program corpus[CORPUS];
 static unsigned int corpus_size;
-static uint8_t *coverage;		/* of the program that runs, shared with it */
+static uint8_t *coverage; /* of the program that runs, shared with it */
 static uint8_t seen[COVERAGE_SIZE];
 static unsigned int nr_seen;
 static int kmsg = -1;
 
 static void usage(FILE *to)
 {
-	fprintf(to, "usage: fuzz [--device PATH] [--seed N] [--seconds N] [--rounds N] [--no-coverage]\n"
-		    "            [--replay PROGRAM]\n"
-		    "--seed     the programs follow from it; with --no-coverage from it alone\n"
-		    "--rounds   stop after so many programs (0: when --seconds, default 60, are over)\n"
-		    "--replay   run one program, as the kernel's log shows it\n");
+	fprintf(to,
+	        "usage: fuzz [--device PATH] [--seed N] [--seconds N] [--rounds N] "
+	        "[--no-coverage]\n"
+	        "            [--replay PROGRAM]\n"
+	        "--seed     the programs follow from it; with --no-coverage from it alone\n"
+	        "--rounds   stop after so many programs (0: when --seconds, default 60, are over)\n"
+	        "--replay   run one program, as the kernel's log shows it\n");
 }
 
 /* ---- limits -------------------------------------------------------------------------------- */
@@ -85,7 +90,7 @@ static void limit_memory(void)
 
 static void limit_process(void)
 {
-	const struct rlimit files = { 128, 128 }, core = { 0, 0 }, processes = { 200, 200 };
+	const struct rlimit files = {128, 128}, core = {0, 0}, processes = {200, 200};
 
 	setrlimit(RLIMIT_NOFILE, &files);
 	setrlimit(RLIMIT_CORE, &core);
@@ -112,7 +117,7 @@ static bool program_parse(struct program *p, const char *text)
 	for (p->count = 0; *text && p->count < FUZZ_CALLS; text += 11) {
 		if (sscanf(text, "%2x%1u%8x", &op, &thread, &seed) != 3 || strlen(text) < 11)
 			return false;
-		p->call[p->count++] = (struct call){ (uint8_t)op, (uint8_t)thread, seed };
+		p->call[p->count++] = (struct call){(uint8_t)op, (uint8_t)thread, seed};
 	}
 	return !*text && p->count;
 }
@@ -132,7 +137,7 @@ static void log_program(const struct program *p)
 /* Wait up to @seconds for the child to end. */
 static bool wait_child(pid_t pid, int seconds)
 {
-	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+	const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
 	time_t end = time(NULL) + seconds;
 	int status;
 
@@ -191,14 +196,15 @@ static void next_program(struct program *p, struct rng *r)
 		return;
 	}
 	/* The newest ones have been varied least. */
-	*p = corpus[rng_one_in(r, 2) ? corpus_size - 1 - rng_below(r, corpus_size < 32 ? corpus_size : 32)
-				     : rng_below(r, corpus_size)];
+	*p = corpus[rng_one_in(r, 2)
+	                    ? corpus_size - 1 - rng_below(r, corpus_size < 32 ? corpus_size : 32)
+	                    : rng_below(r, corpus_size)];
 	program_mutate(p, &corpus[rng_below(r, corpus_size)], r);
 }
 
 static bool fuzz(void)
 {
-	struct rng r = { .state = opt.seed };
+	struct rng r = {.state = opt.seed};
 	time_t begin = time(NULL), said = begin, now;
 	struct program p;
 	long rounds;
@@ -222,7 +228,8 @@ static bool fuzz(void)
 		if (new_coverage() && corpus_size < CORPUS)
 			corpus[corpus_size++] = p;
 	}
-	printf("# %ld programs, %u kept, %u places of the module reached\n", rounds, corpus_size, nr_seen);
+	printf("# %ld programs, %u kept, %u places of the module reached\n", rounds, corpus_size,
+	       nr_seen);
 	printf("ok no_hang\n");
 	/* An instrumented module of which nothing was seen was not tested. */
 	if (opt.coverage && nr_seen < 100) {
@@ -235,10 +242,10 @@ static bool fuzz(void)
 static void parse_options(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "device", required_argument, NULL, 'd' },  { "seed", required_argument, NULL, 's' },
-		{ "seconds", required_argument, NULL, 't' }, { "rounds", required_argument, NULL, 'n' },
-		{ "replay", required_argument, NULL, 'r' },  { "no-coverage", no_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },	     { 0 },
+		{"device", required_argument, NULL, 'd'},  {"seed", required_argument, NULL, 's'},
+		{"seconds", required_argument, NULL, 't'}, {"rounds", required_argument, NULL, 'n'},
+		{"replay", required_argument, NULL, 'r'},  {"no-coverage", no_argument, NULL, 'c'},
+		{"help", no_argument, NULL, 'h'},          {0},
 	};
 	int o;
 
@@ -289,7 +296,8 @@ int main(int argc, char **argv)
 	}
 	opt.coverage = opt.coverage && kcov_available();
 	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	coverage = mmap(NULL, COVERAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	coverage = mmap(NULL, COVERAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+	                0);
 	if (coverage == MAP_FAILED) {
 		perror("mmap");
 		return 2;
@@ -303,6 +311,7 @@ int main(int argc, char **argv)
 		printf("%s\n", run_program(&p) ? "ok no_hang" : "not ok hang");
 		return 0;
 	}
-	printf("# --seed %llu%s\n", (unsigned long long)opt.seed, opt.coverage ? "" : ", without coverage");
+	printf("# --seed %llu%s\n", (unsigned long long)opt.seed,
+	       opt.coverage ? "" : ", without coverage");
 	return !fuzz();
 }

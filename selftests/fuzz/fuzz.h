@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A fuzzer of the ioctl interface. A program is a short list of calls, each with a thread that makes it
+ * A fuzzer of the ioctl interface. A program is a short list of calls, each with a thread that
+ * makes it
  * and a number from which its arguments follow; programs with new coverage are kept and varied.
  *
  *   fuzz.c     the processes: rounds, watchdog, corpus
@@ -18,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-#define FUZZ_PAGE	4096UL
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define FUZZ_PAGE     4096UL
 
 /* ---- random numbers: the same from the same seed ------------------------------------------- */
 
@@ -51,11 +52,11 @@ uint64_t rng_number(struct rng *r);
 
 /* ---- programs ------------------------------------------------------------------------------ */
 
-#define FUZZ_CALLS	32
-#define FUZZ_THREADS	3
+#define FUZZ_CALLS   32
+#define FUZZ_THREADS 3
 
 struct call {
-	uint8_t op;		/* an index of fuzz_ops[] */
+	uint8_t op; /* an index of fuzz_ops[] */
 	uint8_t thread;
 	uint32_t seed;
 } __attribute__((packed));
@@ -72,16 +73,16 @@ void program_run(const struct program *p, uint8_t *coverage);
 
 /* ---- the world: objects that the calls work on --------------------------------------------- */
 
-#define WORLD_VMS	2
-#define WORLD_VCPUS	4
-#define WORLD_EVENTS	4
-#define WORLD_FDS	8
-#define WORLD_MEM	(4UL << 20)	/* guests' memory, shared by all VMs of the program */
-#define WORLD_LOW	(1UL << 20)	/* slot 0 of every VM */
+#define WORLD_VMS    2
+#define WORLD_VCPUS  4
+#define WORLD_EVENTS 4
+#define WORLD_FDS    8
+#define WORLD_MEM    (4UL << 20) /* guests' memory, shared by all VMs of the program */
+#define WORLD_LOW    (1UL << 20) /* slot 0 of every VM */
 
 struct fuzz_vcpu {
-	int fd;			/* -1: none */
-	struct kvm_run *run;	/* NULL: not mapped */
+	int fd;              /* -1: none */
+	struct kvm_run *run; /* NULL: not mapped */
 	size_t run_size;
 };
 
@@ -95,10 +96,13 @@ struct world {
 	uint8_t *mem;
 	struct fuzz_vm vm[WORLD_VMS];
 	int event[WORLD_EVENTS];
-	int fd[WORLD_FDS];	/* anything that an ioctl returned */
+	int fd[WORLD_FDS]; /* anything that an ioctl returned */
 };
 
-/* What a call has at hand. Several threads use the world at once; its fields are only ever replaced whole. */
+/*
+ * What a call has at hand. Several threads use the world at once; its fields are only ever replaced
+ * whole.
+ */
 struct context {
 	struct world *world;
 	struct rng rng;
@@ -127,7 +131,7 @@ void guest_write_code(struct context *c, uint8_t *to, size_t size);
 void guest_setup(struct context *c, struct fuzz_vcpu *vcpu);
 
 /* kcov.c */
-#define COVERAGE_SIZE	(1u << 16)
+#define COVERAGE_SIZE (1u << 16)
 void kcov_start(void);
 void kcov_collect(uint8_t *coverage);
 bool kcov_available(void);

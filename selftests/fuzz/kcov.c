@@ -8,8 +8,8 @@
 
 #include "fuzz.h"
 
-#define KCOV		"/sys/kernel/debug/kcov"
-#define KCOV_WORDS	(1u << 16)
+#define KCOV       "/sys/kernel/debug/kcov"
+#define KCOV_WORDS (1u << 16)
 
 static __thread uint64_t *cover;
 

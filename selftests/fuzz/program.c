@@ -12,13 +12,27 @@
 
 #include "fuzz.h"
 
-#define KICK_NS		(5 * 1000 * 1000)	/* between two signals to a thread that may be in a guest */
+#define KICK_NS (5 * 1000 * 1000) /* between two signals to a thread that may be in a guest */
 
 uint64_t rng_number(struct rng *r)
 {
 	static const uint64_t limits[] = {
-		0, 1, 0x7f, 0xff, 0xfff, 0x1000, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
-		0x100000000, 0x7ffffffffffff000, 0x7fffffffffffffff, 0x8000000000000000, ~0ULL,
+		0,
+		1,
+		0x7f,
+		0xff,
+		0xfff,
+		0x1000,
+		0x7fff,
+		0xffff,
+		0x7fffffff,
+		0x80000000,
+		0xffffffff,
+		0x100000000,
+		0x7ffffffffffff000,
+		0x7fffffffffffffff,
+		0x8000000000000000,
+		~0ULL,
 	};
 
 	switch (rng_below(r, 5)) {
@@ -117,7 +131,8 @@ void program_mutate(struct program *p, const struct program *other, struct rng *
 			p->call[rng_below(r, p->count)].seed = (uint32_t)rng_next(r);
 			break;
 		case 4:
-			p->call[rng_below(r, p->count)].thread = (uint8_t)rng_below(r, FUZZ_THREADS);
+			p->call[rng_below(r, p->count)].thread =
+				(uint8_t)rng_below(r, FUZZ_THREADS);
 			break;
 		case 5:
 			join(p, other, r);
@@ -162,7 +177,7 @@ void vm_open(struct world *w, struct fuzz_vm *vm)
 	unsigned int i;
 
 	for (i = 0; i < WORLD_VCPUS; i++)
-		vm->vcpu[i] = (struct fuzz_vcpu){ .fd = -1 };
+		vm->vcpu[i] = (struct fuzz_vcpu){.fd = -1};
 	vm->fd = ioctl(w->dev, KVM_CREATE_VM, 0);
 	if (vm->fd >= 0)
 		ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot);
@@ -222,7 +237,7 @@ static void *runner_main(void *arg)
 {
 	struct runner *runner = arg;
 	const struct program *p = runner->program;
-	struct context c = { .world = runner->world };
+	struct context c = {.world = runner->world};
 	uint32_t i;
 
 	if (runner->coverage)
@@ -246,7 +261,7 @@ static void on_kick(int sig)
 /* No guest runs for long: a signal brings its thread back. */
 static void kick_until_done(struct runner *runners)
 {
-	const struct timespec pause = { .tv_nsec = KICK_NS };
+	const struct timespec pause = {.tv_nsec = KICK_NS};
 	unsigned int i, running;
 
 	do {
@@ -264,7 +279,7 @@ void program_run(const struct program *p, uint8_t *coverage)
 {
 	static struct world world;
 	struct runner runners[FUZZ_THREADS];
-	struct sigaction action = { .sa_handler = on_kick };
+	struct sigaction action = {.sa_handler = on_kick};
 	unsigned int i;
 
 	sigaction(SIGUSR1, &action, NULL);
@@ -272,7 +287,10 @@ void program_run(const struct program *p, uint8_t *coverage)
 		_exit(3);
 	for (i = 0; i < FUZZ_THREADS; i++) {
 		runners[i] = (struct runner){
-			.program = p, .world = &world, .coverage = coverage, .index = i,
+			.program = p,
+			.world = &world,
+			.coverage = coverage,
+			.index = i,
 		};
 		if (pthread_create(&runners[i].thread, NULL, runner_main, &runners[i]) != 0)
 			_exit(3);
