@@ -104,6 +104,21 @@ $(B)/abi_table.h: Documentation/abi.tsv scripts/abi-table
 $(B)/uapi/abi_test: $(B)/abi_table.h
 $(B)/uapi/abi_test: HV_CPPFLAGS += -I$(B)
 
+# Fault injection: programs of the same kind, for the debug kernel.
+FAULT_COMMON := $(filter-out %_test.c,$(wildcard selftests/fault/*.c)) $(UAPI_COMMON)
+FAULT_TESTS := $(patsubst selftests/fault/%.c,%,$(wildcard selftests/fault/*_test.c))
+fault-tests: $(FAULT_TESTS:%=$(B)/fault/%)
+$(B)/fault/%: selftests/fault/%.c $(FAULT_COMMON) $(wildcard selftests/fault/*.h selftests/uapi/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(HV_CPPFLAGS) $(HV_CFLAGS) -static -o $@ $< $(FAULT_COMMON) -lpthread
+
+# The fuzzer of the ioctl interface.
+FUZZ_SRCS := $(wildcard selftests/fuzz/*.c)
+fuzz: $(B)/fuzz/fuzz
+$(B)/fuzz/fuzz: $(FUZZ_SRCS) $(wildcard selftests/fuzz/*.h) $(B)/abi_table.h
+	@mkdir -p $(@D)
+	$(CC) $(HV_CPPFLAGS) -I$(B) $(HV_CFLAGS) -static -o $@ $(FUZZ_SRCS) -lpthread
+
 guest-tests:
 	@:
 -include selftests/guests/build.mk
@@ -126,6 +141,8 @@ check-e2e:
 	scripts/check/run e2e
 check-vmx:
 	scripts/check/run vmx
+check-debug:
+	scripts/check/run debug
 check-kvm-selftests:
 	scripts/kvm-selftests --update
 
@@ -186,12 +203,13 @@ help:
 	@echo '  demo           boot a Debian guest with hvm on an emulated host, and run a command in it'
 	@echo '  check          set up, then all tests'
 	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e, check-vmx: parts of it'
+	@echo '  check-debug    tests, fault injection and the fuzzer on a debug kernel, which is built first'
 	@echo '  check-kvm-selftests  KVM'"'"'s own selftests on kvm and hv; writes Documentation/kvm-selftests.rst'
 	@echo '  bench          cost of each VM exit on /dev/hv and /dev/kvm'
 	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
-.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests lab-tests check-kvm-selftests \
-	check check-style check-unit check-uapi check-guests check-e2e check-vmx demo \
+.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests fault-tests fuzz guest-tests lab-tests check-kvm-selftests \
+	check check-style check-unit check-uapi check-guests check-e2e check-vmx check-debug demo \
 	bench lab setup install install-module install-hvm \
 	uninstall man clean help

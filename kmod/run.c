@@ -381,7 +381,8 @@ static int hv_run_loop(struct hv_vcpu *vcpu)
 			vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 			return HV_NEXT_USER;
 		}
-		if (xfer_to_guest_mode_work_pending()) {
+		/* What comes up after this is seen in hv_run_inner(), with interrupts off. */
+		if (__xfer_to_guest_mode_work_pending()) {
 			next = hv_thread_work(vcpu);
 			if (next)
 				return next;

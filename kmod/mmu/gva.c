@@ -57,7 +57,7 @@ static int hv_walk_cmpxchg(void *opaque, u64 gpa, u64 old, u64 new, unsigned int
 
 static const struct hv_walk_ops hv_walk_ops = {
 	.read = hv_walk_read,
-	.cmpxchg = hv_walk_cmpxchg,
+	.cmp_write = hv_walk_cmpxchg,
 };
 
 /* One table entry; page faults are disabled. */

@@ -210,7 +210,7 @@ static int set_accessed_dirty(const struct hv_walk_env *env, const struct geomet
 			new |= PTE_D;
 		if (new == p->val[i])
 			continue;
-		err = env->ops->cmpxchg(env->ctx, p->gpa[i], p->val[i], new, g->entry_size);
+		err = env->ops->cmp_write(env->ctx, p->gpa[i], p->val[i], new, g->entry_size);
 		if (err)
 			return err;
 		p->val[i] = new;

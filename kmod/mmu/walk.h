@@ -27,19 +27,19 @@
 
 /* hv_walk() result: the guest gets #PF with hv_walk_result.error. */
 #define HV_WALK_FAULT		1
-/* hv_walk_ops.cmpxchg result: the entry has changed. */
+/* hv_walk_ops.cmp_write result: the entry has changed. */
 #define HV_WALK_RACED		2
 
 /**
  * struct hv_walk_ops - access to guest memory for the walk
  *
  * @read:	read a table entry of @size (4 or 8) bytes at @gpa. 0 or -errno.
- * @cmpxchg:	atomically replace @old by @new there. 0; HV_WALK_RACED when it no longer holds
+ * @cmp_write:	atomically replace @old by @new there. 0; HV_WALK_RACED when it no longer holds
  *		@old (the walk starts over); -errno. Not called with HV_WALK_PEEK.
  */
 struct hv_walk_ops {
 	int (*read)(void *ctx, u64 gpa, u64 *val, unsigned int size);
-	int (*cmpxchg)(void *ctx, u64 gpa, u64 old, u64 new, unsigned int size);
+	int (*cmp_write)(void *ctx, u64 gpa, u64 old, u64 new, unsigned int size);
 };
 
 /**

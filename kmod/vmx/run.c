@@ -4,6 +4,7 @@
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
+#include <asm/mmu_context.h>	/* load_gs_index(), wherever it is declared */
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/perf_event.h>

@@ -111,7 +111,7 @@ struct hv_emul;
  *		at least one. It may stop early at the end of a page.
  * @read:	read @len bytes; @access is HV_EMUL_ACC_*
  * @write:	write @len bytes
- * @cmpxchg:	replace @len (1 to 16) bytes when they still equal @old, atomically in RAM, as a
+ * @cmp_write:	replace @len (1 to 16) bytes when they still equal @old, atomically in RAM, as a
  *		plain write on a device; *@ok tells whether it did
  * @probe:	check that @len bytes could be accessed, without doing it. Devices are fine.
  * @pio:	@count port accesses of @size bytes each. @in: fill @buf, HV_EMUL_IO when user space
@@ -124,7 +124,7 @@ struct hv_emul_ops {
 	int (*fetch)(struct hv_emul *e, u64 la, u8 *buf, unsigned int len, unsigned int *got);
 	int (*read)(struct hv_emul *e, u64 la, void *buf, unsigned int len, unsigned int access);
 	int (*write)(struct hv_emul *e, u64 la, const void *buf, unsigned int len);
-	int (*cmpxchg)(struct hv_emul *e, u64 la, const void *old, const void *new,
+	int (*cmp_write)(struct hv_emul *e, u64 la, const void *old, const void *new,
 		       unsigned int len, bool *ok);
 	int (*probe)(struct hv_emul *e, u64 la, unsigned int len, unsigned int access);
 	int (*pio)(struct hv_emul *e, bool in, u16 port, unsigned int size, unsigned int count,

@@ -132,7 +132,7 @@ static int exec_cmpxchg(struct hv_emul *e)
 	return emul_stay(e);
 }
 
-/* CMPXCHG8B and CMPXCHG16B. Always through ops->cmpxchg: two halves must not be torn apart. */
+/* CMPXCHG8B and CMPXCHG16B. Always through ops->cmp_write: two halves must not be torn apart. */
 static int exec_cmpxchg_pair(struct hv_emul *e)
 {
 	unsigned int half = e->insn.opsize == 8 ? 8 : 4;
@@ -160,7 +160,7 @@ static int exec_cmpxchg_pair(struct hv_emul *e)
 		e->rflags &= ~HV_FL_ZF;
 		return HV_EMUL_OK;
 	}
-	ret = e->ops->cmpxchg(e, e->la, old, new, 2 * half, &done);
+	ret = e->ops->cmp_write(e, e->la, old, new, 2 * half, &done);
 	if (ret == HV_EMUL_IO) {
 		e->write_pending = true;
 		ret = HV_EMUL_OK;

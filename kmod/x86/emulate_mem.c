@@ -209,7 +209,7 @@ int emul_rm_replace(struct hv_emul *e, unsigned int size, u64 old, u64 val, bool
 {
 	*done = true;
 	if (locked && hv_insn_is_mem(&e->insn))
-		return absorb_io(e, e->ops->cmpxchg(e, e->la, &old, &val, size, done));
+		return absorb_io(e, e->ops->cmp_write(e, e->la, &old, &val, size, done));
 	return emul_rm_write(e, size, val);
 }
 

@@ -8,6 +8,8 @@
 . "$lab_dir/build-bochs.sh"
 # shellcheck source=scripts/lab/build-qemu.sh
 . "$lab_dir/build-qemu.sh"
+# shellcheck source=scripts/lab/build-debug.sh
+. "$lab_dir/build-debug.sh"
 
 # Proxy settings of the machine's apt, as mmdebstrap options.
 apt_proxy_opts() {
@@ -285,15 +287,15 @@ build_hostdisk() {
 	rm -rf "$dir/root"
 }
 
-# The disk with a kernel's modules and everything for a nested guest.
+# The disk with a kernel's modules and everything for a nested guest, whose own kernel is GUEST-KERNEL.
 build_kerneldisk() {
-	local dir=$1 kernel=$2 guest=$3 kver
+	local dir=$1 kernel=$2 guest=$3 guest_kernel=$4 kver
 	kver=$(cat "$kernel/kver")
 	mkdir -p "$dir/root/modules" "$dir/root/guest"
 	cp -al "$kernel/root/usr/lib/modules/$kver" "$dir/root/modules/" 2>/dev/null ||
 		cp -a "$kernel/root/usr/lib/modules/$kver" "$dir/root/modules/"
-	cp "$kernel/vmlinuz" "$dir/root/guest/vmlinuz"
-	cp "$kernel/guest-initrd.img" "$dir/root/guest/initrd.img"
+	cp "$guest_kernel/vmlinuz" "$dir/root/guest/vmlinuz"
+	cp "$guest_kernel/guest-initrd.img" "$dir/root/guest/initrd.img"
 	cp "$guest/base.qcow2" "$dir/root/guest/base.qcow2"
 	chmod 444 "$dir"/root/guest/*
 	mkfs_tree "$dir/disk.ext4" "$dir/root"
@@ -323,16 +325,10 @@ build_guest() {
 # and $where/module.
 build_kvm_selftests() {
 	local dir=$1 version=$2 where=/run/kvm-selftests src
-	mkdir "$dir/apt" "$dir/bin"
-	kernel_source "$version" >"$dir/apt/sources.list"
-	private_apt "$dir/apt" update
-	(cd "$dir/apt" && private_apt . download "linux-source-$version")
-	dpkg-deb -f "$dir"/apt/linux-source-*.deb Version >"$dir/version"
+	mkdir "$dir/bin"
 	# Only what the tests and the user-space headers are made from.
-	dpkg-deb --fsys-tarfile "$dir"/apt/linux-source-*.deb |
-		tar -xO "./usr/src/linux-source-$version.tar.xz" | xz -dc |
-		tar -C "$dir" -xf - --anchored --wildcards \
-			--exclude='linux-source-*/'{drivers,fs,net,sound,Documentation,samples,rust,mm,kernel,security,'arch/[!x]*'}
+	kernel_unpack "$dir" "$version" \
+		{drivers,fs,net,sound,Documentation,samples,rust,mm,kernel,security,'arch/[!x]*'}
 	src=$dir/linux-source-$version
 	make -s -C "$src" ARCH=x86_64 CC=gcc-12 HOSTCC=gcc-12 headers
 	grep -rlE '"/(dev/kvm"|sys/module/)' "$src/tools/testing/selftests/kvm" --include='*.[ch]' |
@@ -344,7 +340,7 @@ build_kvm_selftests() {
 	kvm_selftests_make "$version" "$src"
 	find "$src/tools/testing/selftests/kvm" -maxdepth 2 -type f -perm -100 -size +64k \
 		-exec strip -s {} + -exec cp -t "$dir/bin" {} +
-	rm -rf "$src" "$dir/apt"
+	rm -rf "$src"
 	[ "$(find "$dir/bin" -type f | wc -l)" -ge 60 ]
 }
 

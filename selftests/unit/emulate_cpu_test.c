@@ -138,7 +138,7 @@ static int vec_write(struct hv_emul *e, unsigned int reg, const void *buf, unsig
 }
 
 static const struct hv_emul_ops ops = {
-	.fetch = code_fetch, .read = data_read, .write = data_write, .cmpxchg = data_cmpxchg,
+	.fetch = code_fetch, .read = data_read, .write = data_write, .cmp_write = data_cmpxchg,
 	.probe = data_probe, .pio = no_pio, .fpu_read = vec_read, .fpu_write = vec_write,
 };
 

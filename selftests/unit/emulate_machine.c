@@ -132,7 +132,7 @@ static int m_fpu_write(struct hv_emul *e, unsigned int reg, const void *buf, uns
 }
 
 static const struct hv_emul_ops machine_ops = {
-	.fetch = m_fetch, .read = m_read, .write = m_write, .cmpxchg = m_cmpxchg,
+	.fetch = m_fetch, .read = m_read, .write = m_write, .cmp_write = m_cmpxchg,
 	.probe = m_probe, .pio = m_pio, .fpu_read = m_fpu_read, .fpu_write = m_fpu_write,
 };
 

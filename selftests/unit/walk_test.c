@@ -76,7 +76,7 @@ static int mem_cmpxchg(void *ctx, u64 gpa, u64 old, u64 new, unsigned int size)
 	return 0;
 }
 
-static const struct hv_walk_ops mem_ops = { .read = mem_read, .cmpxchg = mem_cmpxchg };
+static const struct hv_walk_ops mem_ops = { .read = mem_read, .cmp_write = mem_cmpxchg };
 
 /* Table n is at ROOT + n * 0x1000; the top one is table 0. */
 static void set8(struct mem *m, unsigned int table, unsigned int index, u64 val)
