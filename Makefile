@@ -108,6 +108,10 @@ guest-tests:
 	@:
 -include selftests/guests/build.mk
 
+qemu-tests:
+	@:
+-include selftests/qemu/build.mk
+
 lab-tests: uapi-tests guest-tests
 
 # ---- running -----------------------------------------------------------------------------------
