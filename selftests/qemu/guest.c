@@ -126,6 +126,32 @@ static void wait_for_plug(void)
 	say("BAD nothing was plugged");
 }
 
+/* For the debugger: where some things of the kernel are. Then call one of them for ever. */
+static void debug_loop(void)
+{
+	static const char * const want[] = { "__x64_sys_clock_nanosleep", "hrtimer_nanosleep", "jiffies" };
+	FILE *f = fopen("/proc/kallsyms", "r");
+	char line[512], name[256], type;
+	unsigned long addr;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx %c %255s", &addr, &type, name) != 3)
+			continue;
+		for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+			if (!strcmp(name, want[i]))
+				say("SYMBOL %s 0x%lx", name, addr);
+		}
+	}
+	if (f)
+		fclose(f);
+	say("LOOPING");
+	for (unsigned long n = 1;; n++) {
+		usleep(1000);
+		if (n % 256 == 0)
+			say("LOOP %lu", n);
+	}
+}
+
 int main(void)
 {
 	const char *mode;
@@ -139,12 +165,10 @@ int main(void)
 	console = open("/dev/ttyS0", O_RDWR | O_NOCTTY);
 	mode = option("hv.mode=");
 	say("GUEST-START %s", mode);
-	if (!strcmp(mode, "busy")) {
+	if (!strcmp(mode, "busy"))
 		busy();
-	} else if (!strcmp(mode, "loop")) {
-		for (;;)
-			usleep(1000);
-	}
+	if (!strcmp(mode, "debug"))
+		debug_loop();
 	if (!strcmp(mode, "plug"))
 		wait_for_plug();
 	report_facts();

@@ -58,14 +58,30 @@ def cpu_features(machine):
     for cpu in machine.qmp('query-cpus-fast')[:1]:
         for name in ('feature-words', 'filtered-features'):
             for word in machine.qmp('qom-get', path=cpu['qom-path'], property=name):
-                if word['features']:
-                    where = f"{word['cpuid-input-eax']:#x}.{word.get('cpuid-input-ecx', 0)}"
-                    found.append(f"{name} {where} {word['cpuid-register']} {word['features']:#x}")
-    return sorted(found)
+                where = f"{word['cpuid-input-eax']:08x}.{word.get('cpuid-input-ecx', 0):02x}"
+                found += [f"{name} {where} {word['cpuid-register'].lower()} bit {bit}"
+                          for bit in bits(word['features'])]
+    return found
+
+
+def bits(word):
+    return [bit for bit in range(32) if word >> bit & 1]
 
 
 def facts(text):
-    return [line for line in text.splitlines() if re.match(r'(FACT|BAD|PLUGGED|GUEST-READY)\b', line)]
+    """What the guest saw; what is a set of features by its members, so that differences are small."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if line.startswith('FACT cpuid.') and len(words) == 6:
+            found.append(' '.join(words[:2]))
+            found += [f'{words[1]} {reg} bit {bit}' for reg, value in zip(('eax', 'ebx', 'ecx', 'edx'), words[2:])
+                      for bit in bits(int(value, 16))]
+        elif line.startswith('FACT flags '):
+            found += ['FACT flag ' + flag for flag in words[2:]]
+        elif re.match(r'(FACT|BAD|PLUGGED|GUEST-READY)\b', line):
+            found.append(line)
+    return found
 
 
 def start(line, machine):

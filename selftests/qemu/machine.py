@@ -82,9 +82,15 @@ class Machine:
         return self
 
     def _read(self):
-        line = self.monitor.readline()
+        try:
+            line = self.monitor.readline()
+        except TimeoutError as e:
+            raise Failure('QEMU does not answer') from e
+        except OSError:
+            line = ''
         if not line:
-            raise Failure('QEMU closed its monitor')
+            # It is about to end, or has.
+            raise Failure(f'QEMU ended with status {self.wait_exit(10)}')
         return json.loads(line)
 
     def qmp(self, command, **arguments):
@@ -95,15 +101,15 @@ class Machine:
         try:
             self.monitor.write(json.dumps(message) + '\n')
             self.monitor.flush()
-            while True:
-                answer = self._read()
-                if 'return' in answer:
-                    return answer['return']
-                if 'error' in answer:
-                    raise Failure(f"{command}: {answer['error']['desc']}")
-                self.events.append(answer)
-        except OSError as e:
-            raise Failure(f'{command}: {e}') from e
+        except OSError:
+            pass
+        while True:
+            answer = self._read()
+            if 'return' in answer:
+                return answer['return']
+            if 'error' in answer:
+                raise Failure(f"{command}: {answer['error']['desc']}")
+            self.events.append(answer)
 
     def hmp(self, line):
         """What a command of the human monitor prints."""
