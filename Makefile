@@ -128,6 +128,8 @@ check-guests:
 	scripts/check/run guests
 check-e2e:
 	scripts/check/run e2e
+check-qemu:
+	scripts/check/run qemu
 check-vmx:
 	scripts/check/run vmx
 check-kvm-selftests:
@@ -190,12 +192,14 @@ help:
 	@echo '  demo           boot a Debian guest with hvm on an emulated host, and run a command in it'
 	@echo '  check          set up, then all tests'
 	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e, check-vmx: parts of it'
+	@echo '  check-qemu     command lines, migration and debugging of stock QEMU, on kvm and hv (an hour)'
 	@echo '  check-kvm-selftests  KVM'"'"'s own selftests on kvm and hv; writes Documentation/kvm-selftests.rst'
 	@echo '  bench          cost of each VM exit on /dev/hv and /dev/kvm'
 	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
-.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests lab-tests check-kvm-selftests \
+.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests guest-tests qemu-tests lab-tests \
+	check-kvm-selftests check-qemu \
 	check check-style check-unit check-uapi check-guests check-e2e check-vmx demo \
 	bench lab setup install install-module install-hvm \
 	uninstall man clean help

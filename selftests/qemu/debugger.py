@@ -27,7 +27,7 @@ def gdb(*commands):
     """What gdb prints, line by line."""
     args = ['gdb', '-nx', '-batch', '-iex', 'set architecture i386:x86-64',
             '-ex', 'set pagination off', '-ex', 'set confirm off', '-ex', 'set tcp connect-timeout 10',
-            '-ex', 'target remote localhost:1234']
+            '-ex', 'target remote 127.0.0.1:1234']
     for command in commands:
         args += ['-ex', command]
     try:
@@ -40,7 +40,8 @@ def gdb(*commands):
 
 def values(lines, name='at'):
     """Numbers of lines "at 0x…", as `printf` of our commands writes them."""
-    return [int(line.split()[1], 16) for line in lines if line.startswith(name + ' ')]
+    return [int(found.group(1), 16) for found in (re.match(name + ' (0x[0-9a-f]+|0)$', line) for line in lines)
+            if found]
 
 
 def test(name, device, passed, lines, keep=None):
@@ -50,8 +51,14 @@ def test(name, device, passed, lines, keep=None):
     print(('ok ' if passed else 'not ok ') + label, flush=True)
     if not passed:
         failed += 1
-        print('\n'.join('    ' + line for line in lines))
-    stops[name] = keep
+        print('\n'.join('    ' + line for line in lines[:12] + lines[12:][-12:]))
+    stops[name] = keep if passed else None
+
+
+def emulated_svm():
+    """QEMU's emulation of SVM executes INT3 in spite of the intercept: stock KVM's guests die of it too."""
+    with open('/proc/cpuinfo', encoding='ascii') as f:
+        return 'QEMU TCG CPU' in f.read()
 
 
 AT = 'printf "at %#lx\\n", $pc'
@@ -89,11 +96,6 @@ def running_kernel(device, name, machine_type, cpus):
         test(prefix + 'hardware-breakpoint', device,
              at[:2] == [function] * 2 and len(at) == 3 and function < at[2] < function + 16, lines, at)
 
-        lines = gdb(f'break *{inner:#x}', 'continue', AT, 'continue', AT, 'delete', 'stepi', AT, 'detach')
-        at = values(lines)
-        test(prefix + 'software-breakpoint', device,
-             at[:2] == [inner] * 2 and len(at) == 3 and inner < at[2] < inner + 16, lines, at)
-
         # Into the function, instruction by instruction: interrupts wait meanwhile.
         lines = gdb(f'hbreak *{function:#x}', 'continue', 'delete', AT, *(['stepi', AT] * STEPS), 'detach')
         at = values(lines)
@@ -118,10 +120,19 @@ def running_kernel(device, name, machine_type, cpus):
         test(prefix + 'state', device,
              threads == cpus and values(lines, 'cr0') == [0x80000001] and len(code) == 1, lines, code)
 
-        # Nothing of it is left behind: it goes on, and ends its own way.
-        seen = len(machine.console())
-        machine.wait_console('^LOOP ', 60, seen)
+        # Nothing of it is left behind: it goes on.
+        machine.wait_console('^LOOP ', 60, len(machine.console()))
         test(prefix + 'goes-on', device, machine.status() == 'running', [])
+
+        if emulated_svm():
+            print(f'skip {os.path.basename(device)}-{prefix}software-breakpoint the emulated CPU does not intercept INT3')
+            return
+        lines = gdb(f'break *{inner:#x}', 'continue', AT, 'continue', AT, 'delete', 'stepi', AT, 'detach')
+        at = values(lines)
+        test(prefix + 'software-breakpoint', device,
+             at[:2] == [inner] * 2 and len(at) == 3 and inner < at[2] < inner + 16, lines, at)
+
+        machine.wait_console('^LOOP ', 60, len(machine.console()))
     except Failure as e:
         test(prefix + 'run', device, False, [str(e), machine.trouble()])
     finally:
