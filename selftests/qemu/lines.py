@@ -13,13 +13,16 @@ import json
 import os
 import re
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from machine import Failure, Machine
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BOOT_SECONDS = 150
 TEXT_SECONDS = 120
+AT_ONCE = 2
 
 
 class Line:
@@ -119,7 +122,7 @@ def run_line(line, device):
     mode = {'boot': 'facts', 'plug': 'plug'}.get(line.outcome)
     # Without ACPI there is nothing to reset by but a fault.
     append = 'reboot=t' if 'microvm' in line.options else ''
-    machine = Machine('line', device, line.options, line.version, boot=mode, append=append)
+    machine = Machine(threading.current_thread().name, device, line.options, line.version, boot=mode, append=append)
     seen, outcome, trouble = [], line.outcome, ''
     try:
         machine.start()
@@ -145,11 +148,15 @@ def run(device, results, quick, names):
     unknown = set(names) - {l.name for l in lines}
     if unknown or not lines:
         raise SystemExit(f'lines.py: no such lines: {" ".join(sorted(unknown))}')
-    found = {}
-    for line in lines:
+
+    def run_one(line):
         begin = time.monotonic()
-        found[line.name] = run_line(line, device)
-        print(f'# {device} {line.name}: {found[line.name]["outcome"]}, {time.monotonic() - begin:.1f} s', flush=True)
+        result = run_line(line, device)
+        print(f'# {device} {line.name}: {result["outcome"]}, {time.monotonic() - begin:.1f} s', flush=True)
+        return result
+
+    with ThreadPoolExecutor(AT_ONCE, 'line') as pool:
+        found = dict(zip([line.name for line in lines], pool.map(run_one, lines)))
     with open(results, 'w', encoding='utf-8') as f:
         json.dump(found, f, indent=1)
 
