@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A busy guest, for migration: each processor has threads that rewrite their memory with patterns
- * and find each one again, hold values in vector registers, and read the clocks. Whatever a migration
- * loses, keeps from an older moment, or takes from another processor is a line "BAD …".
+ * and find each one again, hold values in vector registers, and read the clocks. Whatever a
+ * migration loses, keeps from an older moment, or takes from another processor is a line "BAD …".
  */
 #include <pthread.h>
 #include <sched.h>
@@ -19,7 +19,7 @@
 #define PAGES		1536		/* rewritten by each processor: 6 MiB */
 #define STILL_PAGES	8192		/* written once: 32 MiB */
 #define MAX_CPUS	8
-#define JUMP_NS		(20 * 1000000000ULL)	/* no clock advances by so much between two readings */
+#define JUMP_NS		(20 * 1000000000ULL)	/* no clock leaps so far in one step */
 
 struct worker {
 	long cpu;
@@ -142,10 +142,11 @@ static void *clock_thread(void *arg)
 			say("BAD real-time clock of processor %ld went back by %llu ns", w->cpu,
 			    (unsigned long long)(real - now_real));
 		if (now_tsc < tsc)
-			say("BAD TSC of processor %ld: %llu after %llu", w->cpu, (unsigned long long)now_tsc,
-			    (unsigned long long)tsc);
-		while (seen < now && !__atomic_compare_exchange_n(&latest_ns, &seen, now, false,
-								  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			say("BAD TSC of processor %ld: %llu after %llu", w->cpu,
+			    (unsigned long long)now_tsc, (unsigned long long)tsc);
+		while (seen < now &&
+		       !__atomic_compare_exchange_n(&latest_ns, &seen, now, false,
+						    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			;
 		real = now_real;
 		tsc = now_tsc;
@@ -184,7 +185,8 @@ static void report(unsigned long n, long cpus)
 
 static void *map_pages(size_t pages)
 {
-	void *p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
 
 	if (p == MAP_FAILED)
 		say("BAD no memory");

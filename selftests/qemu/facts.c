@@ -35,9 +35,10 @@ static void cpuid_range(uint32_t base, uint32_t limit)
 		max = base;
 	for (uint32_t leaf = base; leaf <= max; leaf++) {
 		/* Leaves that have indexes. */
-		bool indexed = leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd || leaf == 0x12 ||
-			leaf == 0x14 || leaf == 0x17 || leaf == 0x18 || leaf == 0x1d || leaf == 0x1f ||
-			leaf == 0x8000001d || leaf == 0x80000020 || leaf == 0x80000026;
+		bool indexed = leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd ||
+			leaf == 0x12 || leaf == 0x14 || leaf == 0x17 || leaf == 0x18 ||
+			leaf == 0x1d || leaf == 0x1f || leaf == 0x8000001d ||
+			leaf == 0x80000020 || leaf == 0x80000026;
 
 		for (uint32_t sub = 0; sub < (indexed ? 20 : 1); sub++)
 			cpuid_leaf(leaf, sub);
