@@ -49,7 +49,8 @@ class Machine:
                       '-mon', 'chardev=qmp,mode=control', '-serial', f'file:{self.base}.console']
         if boot:
             self.args += ['-kernel', KERNEL, '-initrd', INITRD, '-append',
-                          'console=ttyS0 cryptomgr.notests quiet panic=-1 '
+                          # A busy machine may not let the emulated host run for seconds.
+                          'console=ttyS0 cryptomgr.notests quiet panic=-1 watchdog_thresh=60 '
                           f'hv.mode={boot} {append}'.strip()]
         self.process = None
         self.monitor = None
