@@ -123,6 +123,10 @@ guest-tests:
 	@:
 -include selftests/guests/build.mk
 
+qemu-tests:
+	@:
+-include selftests/qemu/build.mk
+
 lab-tests: uapi-tests guest-tests
 
 # ---- running -----------------------------------------------------------------------------------
@@ -139,6 +143,8 @@ check-guests:
 	scripts/check/run guests
 check-e2e:
 	scripts/check/run e2e
+check-qemu:
+	scripts/check/run qemu
 check-vmx:
 	scripts/check/run vmx
 check-debug:
@@ -204,12 +210,14 @@ help:
 	@echo '  check          set up, then all tests'
 	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e, check-vmx: parts of it'
 	@echo '  check-debug    tests, fault injection and the fuzzer on a debug kernel, which is built first'
+	@echo '  check-qemu     command lines, migration and debugging of stock QEMU, on kvm and hv (an hour)'
 	@echo '  check-kvm-selftests  KVM'"'"'s own selftests on kvm and hv; writes Documentation/kvm-selftests.rst'
 	@echo '  bench          cost of each VM exit on /dev/hv and /dev/kvm'
 	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
-.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests fault-tests fuzz guest-tests lab-tests check-kvm-selftests \
-	check check-style check-unit check-uapi check-guests check-e2e check-vmx check-debug demo \
+.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests fault-tests fuzz guest-tests qemu-tests lab-tests \
+	check-kvm-selftests check-qemu check-debug \
+	check check-style check-unit check-uapi check-guests check-e2e check-vmx demo \
 	bench lab setup install install-module install-hvm \
 	uninstall man clean help

@@ -531,7 +531,7 @@ static int hv_caps_fill(void)
 	hv_caps.rdpid = hv_offered(l, n, 7, 0, HV_CPUID_ECX) & BIT(22);
 	hv_caps.maxphyaddr = hv_offered(l, n, 0x80000008, 0, HV_CPUID_EAX) & 0xff ?: 36;
 	/* Second-level tables of this many levels translate no wider addresses. */
-	hv_caps.maxphyaddr = min_t(u8, hv_caps.maxphyaddr, 12 + 9 * hv_ops.tdp.levels);
+	hv_caps.maxphyaddr = min_t(u8, hv_caps.maxphyaddr, hv_host.tdp_bits);
 	kvfree(l);
 	return 0;
 }
@@ -552,6 +552,7 @@ int hv_x86_init(void)
 		.read = hv_host_read,
 		.xcr0 = hv_caps.xcr0,
 		.pku = hv_caps.pku,
+		.tdp_bits = 12 + 9 * hv_ops.tdp.levels,
 	};
 	r = hv_caps_fill();
 	if (r) {

@@ -314,7 +314,9 @@ static void hv_emit_extended(struct hv_policy *p, u32 function, u32 max)
 		break;
 	case 0x80000008:
 		l.reg[HV_CPUID_EBX] = l.reg[HV_CPUID_ECX] = l.reg[HV_CPUID_EDX] = 0;
-		l.reg[HV_CPUID_EAX] &= 0xffff;	/* widths of physical and linear addresses */
+		/* Widths of physical and linear addresses, and what of the former can be memory. */
+		l.reg[HV_CPUID_EAX] &= 0xffff;
+		l.reg[HV_CPUID_EAX] |= min(l.reg[HV_CPUID_EAX] & 0xff, p->host->tdp_bits) << 16;
 		hv_emit_words(p, &l);
 		break;
 	case 0x80000019:

@@ -508,8 +508,11 @@ void hv_msr_module_init(void)
 	}
 	rdmsrl_safe(HV_MSR_UCODE_REV, &hv_ucode_rev);
 
-	/* With second-level paging the guest's own page sizes cannot raise the machine check. */
-	hv_arch_capabilities = HV_ARCH_CAP_PSCHANGE_MC_NO;
+	/*
+	 * With second-level paging the guest's own page sizes cannot raise the machine check. And a
+	 * guest has no guests of its own before which it would have to flush its L1 cache.
+	 */
+	hv_arch_capabilities = HV_ARCH_CAP_PSCHANGE_MC_NO | HV_ARCH_CAP_SKIP_L1DFL;
 	for (i = 0; i < ARRAY_SIZE(hv_bug_free); i++)
 		if (!boot_cpu_has_bug(hv_bug_free[i].bug))
 			hv_arch_capabilities |= hv_bug_free[i].bit;

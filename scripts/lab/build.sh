@@ -96,6 +96,8 @@ python3-minimal,xxd"
 build_hosttree() {
 	local dir=$1 suite packages=$host_packages
 	local -a suites lines
+	# For the tests of QEMU's command lines alone.
+	packages+=,ovmf,python3
 	suite=$(codename)
 	suites=("$suite" "$suite-updates" "$suite-security")
 	case $suite in

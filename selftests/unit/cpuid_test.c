@@ -56,6 +56,8 @@ static void test_full_host(void)
 	CHECK(e && !e->eax && !e->ebx && !e->ecx && e->edx == 0x100);
 	e = offered(0x8000001f, 0);
 	CHECK(e && !e->eax && !e->ebx && !e->ecx && !e->edx);	/* no SEV */
+	/* 52 bits of addresses, of which tables of four levels translate 48. */
+	CHECK_EQ(offered(0x80000008, 0)->eax, 0x303934);
 	CHECK_EQ(offered(0, 0)->eax, HV_CPUID_MAX_BASIC);
 	CHECK_EQ(offered(0x80000000, 0)->eax, HV_CPUID_MAX_EXT);
 	cm_stop();
@@ -68,6 +70,7 @@ static void test_typical_host(void)
 	start_with(cm_host_typical);
 	e = offered(1, 0);
 	CHECK(e && e->eax == 0x663);
+	CHECK_EQ(offered(0x80000008, 0)->eax, 0x283928);
 	CHECK_EQ(e->ecx, 0xf6f83203);
 	CHECK_EQ(e->edx, 0x078bfbff & ~BIT_(18));
 	CHECK_EQ(offered(7, 0)->ebx, 0x219c03ab);

@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run the command lines of the file "lines" on a device, or compare what two devices gave.
+
+  lines.py run DEVICE RESULTS [--quick] [NAME...]
+  lines.py compare RESULTS-OF-KVM RESULTS-OF-HV
+
+A result is a list of lines of text. Comparing prints "ok NAME" or "not ok NAME", with the differences
+that the file "accepted" does not explain.
+"""
+
+import json
+import os
+import re
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from machine import Failure, Machine
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BOOT_SECONDS = 150
+TEXT_SECONDS = 120
+AT_ONCE = 2
+
+
+class Line:
+    """One command line of the list, for one version of QEMU."""
+
+    def __init__(self, name, version, outcome, options):
+        self.quick = name.startswith('*' if version == '10' else '**')
+        self.hv_only = name.endswith('!')
+        self.name = name.strip('*!') + ('' if version == '10' else '-qemu' + version)
+        self.version = version
+        self.outcome, _, self.argument = outcome.partition(' ')
+        self.options = options
+
+
+def read_lines():
+    found = []
+    with open(os.path.join(HERE, 'lines'), encoding='ascii') as f:
+        for text in f:
+            if text.startswith('#') or not text.strip():
+                continue
+            # A bar without spaces around it belongs to a regular expression.
+            fields = [field.strip() for field in re.split(r'\s\|\s', text)]
+            name, versions, outcome = fields[0], fields[1], fields[2]
+            if outcome.split()[0] not in ('start', 'boot', 'refused', 'text', 'plug'):
+                raise SystemExit(f'lines: {name}: unknown outcome {outcome}')
+            found += [Line(name, version, outcome, fields[-1]) for version in versions.split()]
+    names = [line.name for line in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise SystemExit(f'lines: {name} is there twice')
+    return found
+
+
+def cpu_features(machine):
+    """What QEMU made of -cpu: the words of CPUID and the like, and what the device lacks of them."""
+    found = []
+    for cpu in machine.qmp('query-cpus-fast')[:1]:
+        for name in ('feature-words', 'filtered-features'):
+            for word in machine.qmp('qom-get', path=cpu['qom-path'], property=name):
+                where = f"{word['cpuid-input-eax']:08x}.{word.get('cpuid-input-ecx', 0):02x}"
+                found += [f"{name} {where} {word['cpuid-register'].lower()} bit {bit}"
+                          for bit in bits(word['features'])]
+    return found
+
+
+def bits(word):
+    return [bit for bit in range(32) if word >> bit & 1]
+
+
+def facts(text):
+    """What the guest saw; what is a set of features by its members, so that differences are small."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if line.startswith('FACT cpuid.') and len(words) == 6:
+            found.append(' '.join(words[:2]))
+            found += [f'{words[1]} {reg} bit {bit}' for reg, value in zip(('eax', 'ebx', 'ecx', 'edx'), words[2:])
+                      for bit in bits(int(value, 16))]
+        elif line.startswith('FACT flags '):
+            found += ['FACT flag ' + flag for flag in words[2:]]
+        elif re.match(r'(FACT|BAD|PLUGGED|GUEST-READY)\b', line):
+            found.append(line)
+    return found
+
+
+def start(line, machine):
+    """It starts, and its machine runs."""
+    found = ['status ' + machine.status()]
+    machine.qmp('cont')
+    time.sleep(0.3)
+    return found + ['then ' + machine.status()]
+
+
+def boot(line, machine):
+    machine.qmp('cont')
+    machine.wait_console('^GUEST-READY', BOOT_SECONDS)
+    return [f'exit status {machine.wait_exit(30)}'] + facts(machine.console())
+
+
+def plug(line, machine):
+    machine.qmp('cont')
+    machine.wait_console('^WAITING', BOOT_SECONDS)
+    for command in line.argument.split(';'):
+        answer = machine.hmp(command.strip())
+        if answer:
+            raise Failure(f'{command.strip()}: {answer}')
+    return boot(line, machine)
+
+
+def text(line, machine):
+    machine.qmp('cont')
+    machine.wait_console(line.argument, TEXT_SECONDS)
+    return ['text found']
+
+
+def run_line(line, device):
+    """The outcome that came about, and everything that was seen of it."""
+    mode = {'boot': 'facts', 'plug': 'plug'}.get(line.outcome)
+    # Without ACPI there is nothing to reset by but a fault.
+    append = 'reboot=t' if 'microvm' in line.options else ''
+    machine = Machine(threading.current_thread().name, device, line.options, line.version, boot=mode, append=append)
+    seen, outcome, trouble = [], line.outcome, ''
+    try:
+        machine.start()
+        if line.outcome == 'refused':
+            raise Failure('QEMU started')
+        if '-M none' not in line.options:
+            seen += cpu_features(machine)
+        seen += {'start': start, 'boot': boot, 'plug': plug, 'text': text}[line.outcome](line, machine)
+    except Failure as e:
+        if line.outcome == 'refused' and machine.process.poll() == 1:
+            seen.append(str(e))
+        else:
+            outcome = f'failed: {e}'
+            trouble = machine.trouble()
+    finally:
+        machine.stop()
+    said = ['QEMU: ' + message for message in machine.messages()]
+    return {'outcome': outcome, 'seen': seen + said, 'trouble': trouble}
+
+
+def run(device, results, quick, names):
+    lines = [l for l in read_lines() if (l.quick or not quick) and (not names or l.name in names)]
+    unknown = set(names) - {l.name for l in lines}
+    if unknown or not lines:
+        raise SystemExit(f'lines.py: no such lines: {" ".join(sorted(unknown))}')
+    if device == '/dev/kvm':
+        lines = [l for l in lines if not l.hv_only]
+
+    def run_one(line):
+        begin = time.monotonic()
+        result = run_line(line, device)
+        print(f'# {device} {line.name}: {result["outcome"]}, {time.monotonic() - begin:.1f} s', flush=True)
+        return result
+
+    with ThreadPoolExecutor(AT_ONCE, 'line') as pool:
+        found = dict(zip([line.name for line in lines], pool.map(run_one, lines)))
+    with open(results, 'w', encoding='utf-8') as f:
+        json.dump(found, f, indent=1)
+
+
+def read_accepted():
+    """Patterns of differences that are meant, each with a reason before it."""
+    with open(os.path.join(HERE, 'accepted'), encoding='ascii') as f:
+        return [text.strip() for text in f if text.strip() and not text.startswith('#')]
+
+
+def differences(kvm, hv, accepted):
+    """Lines that only one of them has, without those that are accepted, and trouble that only KVM has."""
+    found = ['  kvm: ' + text for text in kvm if text not in hv and not text.startswith('FACT error')]
+    found += ['  hv:  ' + text for text in hv if text not in kvm]
+    return [text for text in found if not any(re.search(pattern, text) for pattern in accepted)]
+
+
+def compare(kvm_results, hv_results):
+    with open(kvm_results, encoding='utf-8') as f:
+        kvm = json.load(f)
+    with open(hv_results, encoding='utf-8') as f:
+        hv = json.load(f)
+    accepted = read_accepted()
+    failed = 0
+    for name, of_hv in hv.items():
+        of_kvm = kvm.get(name)
+        wrong = differences(of_kvm['seen'], of_hv['seen'], accepted) if of_kvm else []
+        wrong += ['  ' + text for text in of_hv['seen'] if 'BAD' in text]
+        for who, result in (('kvm', of_kvm), ('hv', of_hv)):
+            if result and result['outcome'].startswith('failed'):
+                wrong.append(f"  {who}: {result['outcome']}\n{result['trouble']}")
+        print(('not ok ' if wrong else 'ok ') + name)
+        for text in wrong:
+            print(text)
+        failed += bool(wrong)
+    return failed != 0
+
+
+def main():
+    args = sys.argv[1:]
+    if len(args) >= 3 and args[0] == 'run':
+        return run(args[1], args[2], '--quick' in args, [a for a in args[3:] if a != '--quick'])
+    if len(args) == 3 and args[0] == 'compare':
+        return compare(args[1], args[2])
+    print(__doc__, file=sys.stderr)
+    return 2
+
+
+if __name__ == '__main__':
+    sys.exit(main())
