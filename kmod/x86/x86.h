@@ -272,7 +272,7 @@ void hv_debug_exit(struct hv_vcpu *vcpu, u32 exception, u64 dr6);
 void hv_debug_changed(struct hv_vcpu *vcpu);
 /* DR7 in force: the guest's or, under KVM_GUESTDBG_USE_HW_BP, user space's. */
 u64 hv_debug_dr7(const struct hv_vcpu *vcpu);
-/* Is user space to see the guest's access to a debug register (its DR7.GD)? Then the exit is set. */
+/* Is user space to see the guest's access to a debug register (its DR7.GD)? The exit is set. */
 bool hv_debug_user_guards(struct hv_vcpu *vcpu);
 
 /* ---- smm.c: system management mode --------------------------------------------------------- */
