@@ -255,8 +255,9 @@ bool hv_vcpu_runnable(struct hv_vcpu *vcpu)
 		return false;
 	if (unlikely(hv_smi_waiting(vcpu)) || READ_ONCE(vcpu->para.unhalted))
 		return true;
-	if (test_bit(HV_REQ_TIMER, &vcpu->requests))
-		hv_requests_quick(vcpu);
+	/* Only this request: the others' memory slots and MSR filter are not ours while halted. */
+	if (hv_request_take(vcpu, HV_REQ_TIMER))
+		hv_lapic_timer_inject(vcpu);
 	if (vcpu->events.exception.pending || vcpu->events.exception.injected ||
 	    vcpu->events.interrupt.injected || vcpu->events.nmi_injected)
 		return true;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Every ioctl with each of its allocations and user copies failing in turn, until it succeeds
- * without a failure. A failure must have its errno, and the same call must then succeed on the same
- * object, whose guest must still run. That nothing leaks and the kernel does not complain is
- * for the
- * runner to see.
+ * without a failure. A failure must have its errno, and the same call must then succeed on the
+ * same object, whose guest must still run. That nothing leaks and the kernel does not complain is
+ * for the runner to see.
  */
 #include "fault.h"
 #include "linux/kvm_later.h"

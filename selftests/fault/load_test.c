@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Loading hv.ko with each of the last allocations failing in turn, which are those of its own
- * start: a failure
- * has its errno, and leaves nothing behind that would keep the module from being loaded after it.
+ * start: a failure has its errno, and leaves nothing behind that would keep the module from being
+ * loaded after it.
  */
 #include <fcntl.h>
 #include <sys/syscall.h>

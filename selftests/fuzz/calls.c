@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The calls of programs. op_ioctl() makes any ioctl of the ABI's table with any argument; the
- * others
- * know enough of an argument to get past its first checks.
+ * others know enough of an argument to get past its first checks.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -2,13 +2,10 @@
 /*
  * fuzz: run random programs on a hypervisor's device until time is up.
  *
- * Each program runs in a process of its own, which has little memory and few files and is
- * killed when it
- * takes too long; one that cannot be killed is a failure. What the kernel has to say about it
- * all is
- * for the caller to look at. Each program is written to the kernel's log before it runs, so
- * that the
- * last one can be run again with --replay after a crash.
+ * Each program runs in a process of its own, which has little memory and few files and is killed
+ * when it takes too long; one that cannot be killed is a failure. What the kernel has to say about
+ * it all is for the caller to look at. Each program is written to the kernel's log before it runs,
+ * so that the last one can be run again with --replay after a crash.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A fuzzer of the ioctl interface. A program is a short list of calls, each with a thread that
- * makes it
- * and a number from which its arguments follow; programs with new coverage are kept and varied.
+ * makes it and a number from which its arguments follow; programs with new coverage are kept and
+ * varied.
  *
  *   fuzz.c     the processes: rounds, watchdog, corpus
  *   program.c  running one program: the world of objects, threads, which call is which
