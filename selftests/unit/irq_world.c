@@ -86,9 +86,23 @@ void hv_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 	hv_request(vcpu, HV_REQ_EVENT);
 }
 
+struct hv_x86_ops hv_ops;
+
+unsigned int tsc_khz = 2000000;
+
+u64 rdtsc(void)
+{
+	return kshim_now * 2;
+}
+
 u64 hv_tsc_read(struct hv_vcpu *vcpu)
 {
-	return kshim_now * 2 + vcpu->pv.tsc_offset;
+	return rdtsc() + vcpu->pv.tsc_offset;
+}
+
+u64 hv_tsc_to_host(struct hv_vcpu *vcpu, u64 guest)
+{
+	return guest - vcpu->pv.tsc_offset;
 }
 
 void hv_op_regs_load(struct hv_vcpu *vcpu, u32 groups)
@@ -337,4 +351,9 @@ int world_run(const struct world_test *tests, unsigned int nr)
 		test_end(tests[i].name);
 	}
 	return TEST_EXIT();
+}
+
+/* Nobody maps it here. */
+void hv_apic_page_free(struct hv_vm *vm)
+{
 }

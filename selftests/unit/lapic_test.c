@@ -462,6 +462,58 @@ static void test_timer_deadline(void)
 	CHECK_EQ(world_take(0), -1);
 }
 
+/* The CPU leaves the guest when it is time; a halted vCPU's timer is the host's again. */
+static void test_timer_on_cpu(void)
+{
+	struct hv_vcpu *v = world_vcpu[0];
+
+	hv_ops.exit_timer = true;
+	world_enable_apics();
+	world_apic_write(0, HV_APIC_LVT_TIMER, 0x40 | HV_APIC_TIMER_DEADLINE);
+	hv_lapic_set_tscdeadline(v, kshim_now * 2 + 3000);
+	CHECK_EQ(v->exit_tsc, kshim_now * 2 + 3000);
+	kshim_advance(1499);
+	hv_lapic_timer_due(v);				/* too early */
+	CHECK_EQ(world_take(0), -1);
+	kshim_advance(1);
+	CHECK_EQ(world_take(0), -1);			/* nobody has looked */
+	hv_lapic_timer_due(v);
+	CHECK_EQ(world_take(0), 0x40);
+	CHECK_EQ(v->exit_tsc, 0);
+	world_eoi(0);
+	/* Halted before it is time. */
+	hv_lapic_set_tscdeadline(v, kshim_now * 2 + 3000);
+	hv_lapic_timer_halt(v);
+	CHECK_EQ(v->exit_tsc, 0);
+	kshim_advance(1500);
+	CHECK_EQ(world_take(0), 0x40);
+	hv_lapic_timer_unhalt(v);
+	CHECK_EQ(v->exit_tsc, 0);
+	world_eoi(0);
+	/* Halted, and woken by something else. */
+	hv_lapic_set_tscdeadline(v, kshim_now * 2 + 3000);
+	hv_lapic_timer_halt(v);
+	kshim_advance(500);
+	hv_lapic_timer_unhalt(v);
+	CHECK_EQ(v->exit_tsc, kshim_now * 2 + 2000);
+	kshim_advance(1000);
+	hv_lapic_timer_due(v);
+	CHECK_EQ(world_take(0), 0x40);
+	world_eoi(0);
+	/* Periods that were missed make one interrupt, and the beat is kept. */
+	world_apic_write(0, HV_APIC_TDCR, 0xb);
+	world_apic_write(0, HV_APIC_LVT_TIMER, 0x40 | HV_APIC_TIMER_PERIODIC);
+	world_apic_write(0, HV_APIC_TMICT, 1000000);
+	kshim_advance(3500000);
+	hv_lapic_timer_due(v);
+	CHECK_EQ(world_take(0), 0x40);
+	world_eoi(0);
+	CHECK_EQ(v->exit_tsc, (kshim_now + 500000) * 2);
+	world_apic_write(0, HV_APIC_TMICT, 0);
+	CHECK_EQ(v->exit_tsc, 0);
+	hv_ops.exit_timer = false;
+}
+
 static void test_timer_masked(void)
 {
 	world_enable_apics();
@@ -671,6 +723,7 @@ int main(void)
 		{ "timer: shortest period", 1, test_timer_storm },
 		{ "timer: divisors", 1, test_timer_divisors },
 		{ "timer: TSC deadline", 1, test_timer_deadline },
+		{ "timer: kept by the CPU", 1, test_timer_on_cpu },
 		{ "timer: masked", 1, test_timer_masked },
 		{ "software disable", 1, test_software_disable },
 		{ "error status", 2, test_errors },

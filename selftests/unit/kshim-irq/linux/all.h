@@ -38,6 +38,7 @@ typedef struct { long counter; } atomic_long_t;
 #define atomic_read(v)		((v)->counter)
 #define atomic_set(v, n)	((void)((v)->counter = (n)))
 #define atomic_inc(v)		((void)(v)->counter++)
+#define atomic_dec(v)		((void)(v)->counter--)
 #define atomic_or(n, v)		((void)((v)->counter |= (n)))
 #define atomic_xchg(v, n)	xchg(&(v)->counter, n)
 
