@@ -473,7 +473,7 @@ static u32 hv_msr_listed[ARRAY_SIZE(hv_msr_save_list)];
 static u32 hv_msr_nr_listed;
 
 static const u32 hv_msr_features[] = {
-	HV_MSR_UCODE_REV, HV_MSR_ARCH_CAPABILITIES, MSR_AMD64_DE_CFG,
+	HV_MSR_UCODE_REV, HV_MSR_ARCH_CAPABILITIES, MSR_IA32_PERF_CAPABILITIES, MSR_AMD64_DE_CFG,
 };
 
 static u64 hv_ucode_rev = 0x01000065;
@@ -538,6 +538,9 @@ int hv_msr_feature_get(u32 index, u64 *value)
 		return 0;
 	case HV_MSR_ARCH_CAPABILITIES:
 		*value = hv_arch_capabilities;
+		return 0;
+	case MSR_IA32_PERF_CAPABILITIES:
+		*value = 0;		/* there is no PMU */
 		return 0;
 	case MSR_AMD64_DE_CFG:
 		*value = boot_cpu_has(X86_FEATURE_LFENCE_RDTSC) ? HV_DE_CFG_LFENCE_SERIALIZE : 0;
