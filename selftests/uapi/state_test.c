@@ -239,8 +239,8 @@ static void test_tsc(void)
 /* ---- nothing stays behind ------------------------------------------------------------------ */
 
 /*
- * Objects in the module's own caches. Those that a CPU keeps for itself count as used, but not the next
- * time: it gives them back.
+ * Objects in the module's own caches. Those that a CPU keeps for itself count as used, but not the
+ * next time: it gives them back.
  */
 static long slab_objects(void)
 {
