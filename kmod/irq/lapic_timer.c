@@ -88,7 +88,7 @@ static void hv_lapic_timer_arm_cpu(struct hv_lapic *l)
 		return;
 	}
 	now = ktime_get_ns();
-	at = at > now ? mul_u64_u64_div_u64(at - now, tsc_khz, NSEC_PER_MSEC) : 0;
+	at = at > now ? hv_rescale(at - now, tsc_khz, NSEC_PER_MSEC) : 0;
 	l->vcpu->exit_tsc = rdtsc() + at;
 }
 

@@ -64,7 +64,7 @@ static u64 hv_scale_cycles(struct hv_scale s, u64 cycles)
 
 static u64 hv_ns_to_cycles(u64 ns, u32 khz)
 {
-	return mul_u64_u64_div_u64(ns, khz, 1000000);
+	return hv_rescale(ns, khz, NSEC_PER_MSEC);
 }
 
 /* What a guest's TSC has counted, but for its offset, when the host's is @tsc. */
@@ -325,9 +325,7 @@ u64 hv_tsc_to_host(struct hv_vcpu *vcpu, u64 guest)
 	left = guest - hv_tsc_scale(vcpu, now) - vcpu->pv.tsc_offset;
 	if ((s64)left <= 0)
 		return now;
-	/* Far enough in the future is the same as never. */
-	left = min_t(u64, left, 1ULL << 50);
-	return now + mul_u64_u64_div_u64(left, tsc_khz, vcpu->pv.tsc_khz);
+	return now + hv_rescale(left, tsc_khz, vcpu->pv.tsc_khz);
 }
 
 void hv_tsc_set_offset(struct hv_vcpu *vcpu, u64 offset)

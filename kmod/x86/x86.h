@@ -3,6 +3,8 @@
 #ifndef HV_X86_X86_H
 #define HV_X86_X86_H
 
+#include <linux/math64.h>
+
 #include "../hv.h"
 
 /* What this host can give to guests; filled once at load (x86/cpuid.c, x86/fpu.c). */
@@ -144,6 +146,22 @@ void hv_tsc_set_offset(struct hv_vcpu *vcpu, u64 offset);
 int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz);
 int hv_tsc_set_default_khz(struct hv_vm *vm, u32 khz);		/* of vCPUs made after this */
 /* kvm-clock as a line: ns at a guest TSC, and the slope. False: the TSC is no measure of it. */
+/* Farther than any time that matters, and harmless to add to one. */
+#define HV_FAR_FUTURE	BIT_ULL(62)
+
+/*
+ * @value * @mul / @div, HV_FAR_FUTURE at most. User space and guests choose what goes in, and a
+ * quotient that does not fit is an exception of the CPU's in mul_u64_u64_div_u64().
+ */
+static inline u64 hv_rescale(u64 value, u32 mul, u32 div)
+{
+	u64 rest, whole = div64_u64_rem(value, div, &rest);
+
+	if (mul && whole >= HV_FAR_FUTURE / mul)
+		return HV_FAR_FUTURE;
+	return whole * mul + div64_u64(rest * mul, div);
+}
+
 struct hv_clock_line {
 	u64 tsc, ns;
 	u32 mul;
