@@ -64,6 +64,24 @@ check panic_status test $? = 125
 check panic_shown grep -q 'Kernel panic' "$tmp/err"
 check log_kept grep -q 'Kernel panic' "$tmp/log"
 
+# Every change of this setting has all processors answer, idle ones too. An emulator that forgot to wake them
+# did so where the first one had started the other itself, and not always.
+lab --cpus 2 -- taskset 1 python3 -c '
+import time
+for online in "0", "1":
+	open("/sys/devices/system/cpu/cpu1/online", "w").write(online)
+setting = open("/proc/sys/kernel/sched_schedstats", "w")
+slowest = 0
+for n in range(300):
+	sum(range(3000))
+	start = time.monotonic()
+	setting.write(str(n & 1))
+	setting.flush()
+	slowest = max(slowest, time.monotonic() - start)
+print(int(slowest))
+' >"$tmp/out" 2>"$tmp/err"
+check idle_cpus_wake test "$(cat "$tmp/out")" -lt 3
+
 lab --no-such-option >/dev/null 2>&1
 check bad_option test $? = 125
 lab --with /nonexistent -- true >/dev/null 2>&1
