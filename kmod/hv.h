@@ -50,6 +50,8 @@ struct hv_memslots;
 struct hv_cpuid;
 struct hv_hyperv;
 struct hv_hyperv_vm;
+struct hv_xen;
+struct hv_xen_vm;
 struct hv_msr_filter;
 
 /* ---- vCPU registers ------------------------------------------------------------------------ */
@@ -126,6 +128,7 @@ enum hv_req {
 	HV_REQ_APF,		/* pages that were missing have come: hv_apf_update() */
 	HV_REQ_STIMER,		/* a synthetic timer is due: hv_stimers_run() */
 	HV_REQ_HYPERV,		/* user space must hear of something: hv_hyperv_exit() */
+	HV_REQ_XEN,		/* events that only this thread can deliver: hv_xen_update() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
 	HV_REQ_SMI,		/* enter SMM */
 	HV_REQ_TPR_ACCESS,	/* KVM_EXIT_TPR_ACCESS */
@@ -243,7 +246,8 @@ struct hv_mmio {
 /* A hypercall that waits for user space's answer (exits.c). */
 struct hv_hcall {
 	bool active;
-	bool hyperv;			/* KVM_EXIT_HYPERV, else KVM_EXIT_HYPERCALL */
+	bool hyperv;			/* KVM_EXIT_HYPERV */
+	bool xen;			/* KVM_EXIT_XEN; else KVM_EXIT_HYPERCALL */
 	u64 rip, next_rip;		/* the instruction, unless user space moved RIP meanwhile */
 };
 
@@ -319,6 +323,7 @@ struct hv_vcpu {
 	struct hv_para para;
 	struct hv_apf apf;
 	struct hv_hyperv *hyperv;	/* x86/hyperv.h; NULL until it is needed, then for ever */
+	struct hv_xen *xen;		/* x86/xen.h; likewise */
 	u32 vp_index;			/* what Hyper-V's interface calls this vCPU */
 	struct hv_fpu fpu;
 	struct hv_mmio mmio;
@@ -467,6 +472,7 @@ struct hv_vm {
 	u64 msr_wall_clock;
 
 	struct hv_hyperv_vm *hyperv;	/* x86/hyperv.h */
+	struct hv_xen_vm *xen;		/* x86/xen.h; NULL until it is needed, then for ever */
 
 	u64 disabled_quirks;		/* KVM_X86_QUIRK_* */
 	bool x2apic_ids;		/* KVM_GET_LAPIC and MSIs have 32-bit APIC ids */
@@ -606,6 +612,7 @@ struct hv_memslots *hv_memslots(struct hv_vm *vm, unsigned int as);
  * functions below that take guest-physical addresses. NULL: MMIO.
  */
 struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn);
+struct hv_memslot *hv_slot_find_as(struct hv_vm *vm, unsigned int as, hv_gfn_t gfn);
 static inline u64 hv_slot_hva(const struct hv_memslot *slot, hv_gfn_t gfn)
 {
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);

@@ -488,6 +488,8 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_PRE_FAULT_MEMORY:	return hv_ioctl_pre_fault(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:		return hv_ioctl_clock_ctrl(vcpu);
 	case KVM_ENABLE_CAP:		return hv_ioctl_enable_cap(vcpu, argp);
+	case KVM_XEN_VCPU_GET_ATTR:
+	case KVM_XEN_VCPU_SET_ATTR:	return hv_xen_vcpu_ioctl(vcpu, cmd, argp);
 	case KVM_GET_TSC_KHZ:		return vcpu->pv.tsc_khz;
 	case KVM_SET_TSC_KHZ:		return hv_tsc_set_khz(vcpu, arg);
 	case KVM_HAS_DEVICE_ATTR:
@@ -510,6 +512,12 @@ long hv_vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EINVAL;
 	if (cmd == KVM_GET_STATS_FD)
 		return hv_vcpu_stats_fd(vcpu);
+	/* It concerns the whole VM, whose lock comes before the vCPU's. */
+	if (cmd == KVM_XEN_VCPU_GET_ATTR || cmd == KVM_XEN_VCPU_SET_ATTR) {
+		r = hv_xen_vm_prepare(vm);
+		if (r)
+			return r;
+	}
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	hv_vcpu_load(vcpu);

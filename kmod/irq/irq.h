@@ -66,6 +66,16 @@ int hv_irq_set_routing(struct hv_vm *vm, const struct kvm_irq_routing_entry *ent
 int hv_irq_signal_msi(struct hv_vm *vm, const struct kvm_msi *msi);
 
 /*
+ * Xen's event channels (x86/xen_event.c) as an interrupt controller: send an event to a port (any
+ * context, as hv_apic_deliver() or -errno). For vCPUs that have vcpu->xen, on their own thread: does
+ * the VM's vector wait, which one is it; the local APIC has been turned on.
+ */
+int hv_xen_set_irq(struct hv_vm *vm, u32 vcpu_id, u32 port);
+bool hv_xen_irq_pending(struct hv_vcpu *vcpu);
+u8 hv_xen_upcall_vector(const struct hv_vcpu *vcpu);
+void hv_xen_apic_enabled(struct hv_vcpu *vcpu);
+
+/*
  * Hyper-V's SynIC (x86/synic.c) as an interrupt controller: raise a SINT of a VP (any context, as
  * hv_apic_deliver() or -errno); what its vectors mean to the local APIC.
  */

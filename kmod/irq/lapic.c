@@ -79,10 +79,13 @@ static void hv_lapic_clear_irr(struct hv_lapic *l, u8 vector)
 
 /* ---- what is pending ----------------------------------------------------------------------- */
 
-static bool hv_extint_pending(const struct hv_vcpu *vcpu)
+/* Interrupts that the CPU takes by itself or from an 8259, which no EOI ends. */
+static bool hv_extint_pending(struct hv_vcpu *vcpu)
 {
 	const struct hv_vm *vm = vcpu->vm;
 
+	if (unlikely(vcpu->xen) && hv_xen_irq_pending(vcpu))
+		return true;
 	if (vm->pic)
 		return unlikely(READ_ONCE(vm->pic->output)) && hv_lapic_takes_pic(vcpu->lapic);
 	return unlikely(vcpu->events.user_irq >= 0) && hv_lapic_takes_pic(vcpu->lapic);
@@ -109,6 +112,8 @@ static int hv_extint_ack(struct hv_vcpu *vcpu)
 {
 	int vector;
 
+	if (unlikely(vcpu->xen) && hv_xen_irq_pending(vcpu))
+		return hv_xen_upcall_vector(vcpu);
 	if (vcpu->vm->pic)
 		return hv_pic_inta(vcpu->vm->pic);
 	vector = vcpu->events.user_irq;
@@ -356,6 +361,8 @@ static void hv_lapic_write_spiv(struct hv_lapic *l, u32 value)
 	if (enable == l->sw_enabled)
 		return;
 	WRITE_ONCE(l->sw_enabled, enable);
+	if (enable && unlikely(l->vcpu->xen))
+		hv_xen_apic_enabled(l->vcpu);
 	/* Software disable masks all LVT entries (SDM 11.4.7.2). */
 	for (i = 0; !enable && i < ARRAY_SIZE(hv_lapic_lvts); i++)
 		hv_apic_write(l, hv_lapic_lvts[i],

@@ -193,18 +193,22 @@ static u64 *hv_hyperv_vm_reg(struct hv_hyperv_vm *hv, u32 index)
 	}
 }
 
-/* The instruction for a hypercall, and a return; the guest calls it. */
+/*
+ * The instruction for a hypercall, and a return; the guest calls it. Where Xen's calls are there,
+ * too, a bit of EAX that neither uses is set before: or $0x80000000, %eax.
+ */
 static int hv_hyperv_set_hypercall(struct hv_vcpu *vcpu, u64 value)
 {
 	bool intel = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL;
-	const u8 code[] = { 0x0f, 0x01, intel ? 0xc1 : 0xd9, 0xc3 };
+	const u8 code[] = { 0x0d, 0, 0, 0, 0x80, 0x0f, 0x01, intel ? 0xc1 : 0xd9, 0xc3 };
+	unsigned int skip = hv_xen_intercepts(vcpu->vm) ? 0 : 5;
 	struct hv_hyperv_vm *hv = vcpu->vm->hyperv;
 
 	/* Not before the guest has said who it is (TLFS 3.13). */
 	if (!hv->guest_os_id)
 		return 0;
 	if ((value & TLFS_PAGE_ENABLE) &&
-	    hv_guest_write(vcpu->vm, value & TLFS_PAGE_ADDR, code, sizeof(code)))
+	    hv_guest_write(vcpu->vm, value & TLFS_PAGE_ADDR, code + skip, sizeof(code) - skip))
 		return 1;
 	WRITE_ONCE(hv->hypercall, value);
 	return 0;

@@ -137,8 +137,11 @@ static int hv_msr_get_rest(struct hv_vcpu *vcpu, u32 index, u64 *value, bool hos
 static int hv_msr_set_rest(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep)
 {
 	const struct hv_msr_constant *c;
-	int r = hv_pv_msr_set(vcpu, index, value, host, may_sleep);
+	int r = hv_xen_msr_set(vcpu, index, value, host, may_sleep);
 
+	/* User space gives Xen's its number, which may be one of another interface's. */
+	if (r == -ENOENT)
+		r = hv_pv_msr_set(vcpu, index, value, host, may_sleep);
 	if (r == -ENOENT)
 		r = hv_hyperv_msr_set(vcpu, index, value, host, may_sleep);
 	if (r == -ENOENT)
