@@ -510,6 +510,7 @@ struct hv_x86_ops {
 	struct hv_tdp_format tdp;		/* filled by hw_setup(), as what follows */
 	bool blocks_restart;			/* no kernel can start while it is on */
 	bool exit_timer;			/* the CPU leaves the guest at vcpu->exit_tsc */
+	bool cmci;				/* its CPUs interrupt for corrected errors */
 	u8 tsc_ratio_bits;			/* the TSC can be scaled: bits of the fraction */
 
 	/*

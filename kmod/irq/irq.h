@@ -153,6 +153,9 @@ int hv_lapic_hyperv_get(struct hv_vcpu *vcpu, enum hv_lapic_hyperv_reg reg, u64 
 int hv_lapic_hyperv_set(struct hv_vcpu *vcpu, enum hv_lapic_hyperv_reg reg, u64 value);
 /* HV_REQ_IOAPIC_EOI: the vector for KVM_EXIT_IOAPIC_EOI. */
 u8 hv_lapic_eoi_vector(const struct hv_vcpu *vcpu);
+/* Corrected machine checks: there is (or is no longer) an LVT entry for them; raise it. */
+void hv_lapic_cmci_changed(struct hv_vcpu *vcpu);
+void hv_lapic_cmci(struct hv_vcpu *vcpu);
 u64 hv_lapic_get_tscdeadline(const struct hv_vcpu *vcpu);
 void hv_lapic_set_tscdeadline(struct hv_vcpu *vcpu, u64 value);
 int hv_lapic_mmio_read(struct hv_vcpu *vcpu, u64 addr, u32 len, void *data);

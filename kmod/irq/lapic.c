@@ -308,6 +308,12 @@ bool hv_lapic_lvt_raise(struct hv_lapic *l, u32 reg)
 	return true;
 }
 
+void hv_lapic_cmci(struct hv_vcpu *vcpu)
+{
+	if (vcpu->lapic)
+		hv_lapic_lvt_raise(vcpu->lapic, HV_APIC_LVT_CMCI);
+}
+
 /* ---- registers ----------------------------------------------------------------------------- */
 
 /* Bits of LVT entries that software can write, by register (SDM figure 11-8). */
@@ -321,6 +327,7 @@ static u32 hv_lapic_lvt_writable(const struct hv_lapic *l, u32 reg)
 		if (l->vcpu->cpuid && l->vcpu->cpuid->has_tsc_deadline)
 			mask |= HV_APIC_TIMER_DEADLINE;
 		return mask;
+	case HV_APIC_LVT_CMCI:
 	case HV_APIC_LVT_THERMAL:
 	case HV_APIC_LVT_PERF:
 		return mask | HV_APIC_LVT_MODE;
@@ -367,6 +374,9 @@ static void hv_lapic_write_spiv(struct hv_lapic *l, u32 value)
 	for (i = 0; !enable && i < ARRAY_SIZE(hv_lapic_lvts); i++)
 		hv_apic_write(l, hv_lapic_lvts[i],
 			      hv_apic_read(l, hv_lapic_lvts[i]) | HV_APIC_LVT_MASKED);
+	if (!enable && hv_mce_has_cmci(l->vcpu))
+		hv_apic_write(l, HV_APIC_LVT_CMCI,
+			      hv_apic_read(l, HV_APIC_LVT_CMCI) | HV_APIC_LVT_MASKED);
 	hv_request(l->vcpu, HV_REQ_EVENT);
 }
 
@@ -392,6 +402,8 @@ int hv_lapic_reg_read(struct hv_lapic *l, u32 reg, u32 *value)
 	u64 readable = HV_LAPIC_READABLE | (l->x2apic ? 0 : HV_LAPIC_READABLE_XAPIC);
 
 	*value = 0;
+	if (unlikely(reg == HV_APIC_LVT_CMCI) && hv_mce_has_cmci(l->vcpu))
+		readable |= HV_REG(HV_APIC_LVT_CMCI);
 	if (!(readable & HV_REG(reg)))
 		return 1;
 	switch (reg) {
@@ -468,6 +480,10 @@ int hv_lapic_reg_write(struct hv_lapic *l, u32 reg, u32 value)
 		hv_apic_write(l, reg, value);
 		hv_lapic_send_ipi(l, value, hv_apic_read(l, HV_APIC_ICR2) >> 24);
 		return 0;
+	case HV_APIC_LVT_CMCI:
+		if (!hv_mce_has_cmci(l->vcpu))
+			return 1;
+		fallthrough;
 	case HV_APIC_LVT_TIMER:
 	case HV_APIC_LVT_THERMAL:
 	case HV_APIC_LVT_PERF:

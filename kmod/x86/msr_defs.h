@@ -55,6 +55,10 @@
 #define HV_MCI_STATUS_AR		BIT_ULL(55)
 #define HV_MCG_STATUS_MCIP		BIT_ULL(2)
 
+/* IA32_MCi_CTL2 (SDM vol. 3, 15.3.2.5) */
+#define HV_MCI_CTL2_CMCI_EN		BIT_ULL(30)
+#define HV_MCI_CTL2_THRESHOLD		GENMASK_ULL(14, 0)
+
 /* CPUID faulting: offered, and turned on (SDM vol. 4, tables 2-2 and 2-21) */
 #define HV_PLATFORM_INFO_CPUID_FAULT	BIT_ULL(31)
 #define HV_MISC_FEATURES_CPUID_FAULT	BIT_ULL(0)
@@ -83,6 +87,7 @@
 /* Machine-check registers (SDM vol. 3, 15.3) */
 #define HV_MCG_CAP_BANKS		0xffULL
 #define HV_MCG_CAP_CTL_P		BIT_ULL(8)
+#define HV_MCG_CAP_CMCI_P		BIT_ULL(10)
 #define HV_MCG_CAP_EXT_CNT		0xff0000ULL
 
 /* KVM's paravirtual interfaces (asm/kvm_para.h) */

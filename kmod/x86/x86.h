@@ -87,7 +87,9 @@ void hv_msr_module_init(void);	/* which of the lists' MSRs this host offers */
 int hv_msr_vcpu_init(struct hv_vcpu *vcpu);
 void hv_msr_vcpu_free(struct hv_vcpu *vcpu);
 void hv_msr_reset(struct hv_vcpu *vcpu, bool init);
+u64 hv_mce_supported(void);				/* bits of MCG_CAP, and the number of banks */
 int hv_mce_setup(struct hv_vcpu *vcpu, u64 mcg_cap);	/* KVM_X86_SETUP_MCE */
+bool hv_mce_has_cmci(const struct hv_vcpu *vcpu);
 int hv_mce_inject(struct hv_vcpu *vcpu, struct kvm_x86_mce *mce);	/* KVM_X86_SET_MCE */
 /* msr_mem.c, msr_mce.c: -ENOENT: not one of these; else 0 or 1 (#GP). */
 int hv_mtrr_get(struct hv_vcpu *vcpu, u32 index, u64 *value);
