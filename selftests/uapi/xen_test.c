@@ -3,7 +3,7 @@
  * Xen guests: what user space sets up, hypercalls, events, timers, clocks, runstate; and memory that
  * is not there, goes away or lies badly.
  */
-#include <poll.h>
+#include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -166,7 +166,9 @@ static void vm_destroy(void)
 struct guest {
 	uint64_t value[8];
 	uint64_t args[4];		/* of a hypercall */
+	uint32_t port;			/* to poll */
 };
+#define GUEST_ADDR(field) (UT_ARGS(0) + offsetof(struct guest, field))
 
 IG_INLINE uint64_t hypercall(uint32_t nr, uint64_t a0, uint64_t a1)
 {
@@ -486,12 +488,12 @@ UT_GUEST static void guest_send(void *args)
 
 	ig_wrmsr(HCALL_MSR, HCALL_PAGE);
 	g->args[0] = 9;
-	g->value[0] = hypercall(HC_EVENT_OP, EVENT_SEND, UT_ARGS(0) + offsetof(struct guest, args));
+	g->value[0] = hypercall(HC_EVENT_OP, EVENT_SEND, GUEST_ADDR(args));
 	g->args[0] = 10;
-	g->value[1] = hypercall(HC_EVENT_OP, EVENT_SEND, UT_ARGS(0) + offsetof(struct guest, args));
+	g->value[1] = hypercall(HC_EVENT_OP, EVENT_SEND, GUEST_ADDR(args));
 	g->value[2] = hypercall(HC_EVENT_OP, EVENT_SEND, 1ULL << 46);
 	g->args[0] = 11;
-	g->value[3] = hypercall(HC_EVENT_OP, EVENT_SEND, UT_ARGS(0) + offsetof(struct guest, args));
+	g->value[3] = hypercall(HC_EVENT_OP, EVENT_SEND, GUEST_ADDR(args));
 	ut_done(1);
 }
 
@@ -535,7 +537,7 @@ static void test_send(void)
 	CHECK_EQ(vm_set(), 0);
 
 	ig_start(cpu, guest_send);
-	check_exit(HC_EVENT_OP, EVENT_SEND, UT_ARGS(0) + offsetof(struct guest, args), 77);
+	check_exit(HC_EVENT_OP, EVENT_SEND, GUEST_ADDR(args), 77);
 	CHECK_EQ(ig_finish(cpu), 1);
 	CHECK_EQ(g->value[0], 0);
 	CHECK_EQ(g->value[1], 0);
@@ -583,30 +585,32 @@ static void test_route(void)
 	struct kvm_irqfd irqfd = { .gsi = 40 };
 	struct guest *g;
 	uint64_t one = 1;
+	int event;
 
 	vm_create_xen(VECTOR, 0);
 	check_layout();
 	g = ut_args(cpu);
-	irqfd.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	NEED(irqfd.fd >= 0);
+	event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	NEED(event >= 0);
+	irqfd.fd = event;
 	CHECK_ERRNO(route(40, PORT, 0, 0), EINVAL);
 	CHECK_EQ(route(40, 60000, 99, PRIO), 0);	/* nowhere yet */
 	CHECK_EQ(ioctl(vm.fd, KVM_IRQFD, &irqfd), 0);
-	CHECK(write(irqfd.fd, &one, sizeof(one)) == sizeof(one));
+	CHECK(write(event, &one, sizeof(one)) == sizeof(one));
 	CHECK_EQ(route(40, PORT, 0, PRIO), 0);
 	g->value[0] = 1;
 	ig_start(cpu, guest_wait_upcall);
-	CHECK(write(irqfd.fd, &one, sizeof(one)) == sizeof(one));
+	CHECK(write(event, &one, sizeof(one)) == sizeof(one));
 	CHECK_EQ(ig_finish(cpu), 1);
 	CHECK_EQ(word(SHARED + PENDING + 8), 1 << 6);
 	memset(shared + PENDING, 0, 64);
 	memset(shared + 0x1000, 0, 64);
 	g->value[0] = 2;
 	ig_start(cpu, guest_wait_upcall);
-	signal_from_afar(irqfd.fd);
+	signal_from_afar(event);
 	CHECK_EQ(ig_finish(cpu), 2);
 	CHECK_EQ(word(SHARED + PENDING + 8), 1 << 6);
-	close(irqfd.fd);
+	close(event);
 	vm_destroy();
 }
 
@@ -662,22 +666,21 @@ UT_GUEST static void guest_poll(void *args)
 	volatile struct guest *g = args;
 
 	ig_wrmsr(HCALL_MSR, HCALL_PAGE);
-	*(volatile uint32_t *)&g->value[4] = PORT;
-	g->args[0] = UT_ARGS(0) + offsetof(struct guest, value[4]);
+	g->port = PORT;
+	g->args[0] = GUEST_ADDR(port);
 	g->args[1] = 129;
 	g->args[2] = 0;
-	g->value[0] = hypercall(HC_SCHED_OP, SCHED_POLL, UT_ARGS(0) + offsetof(struct guest, args));
+	g->value[0] = hypercall(HC_SCHED_OP, SCHED_POLL, GUEST_ADDR(args));
 	g->args[1] = 1;
 	g->args[2] = g->value[5];
-	g->value[1] = hypercall(HC_SCHED_OP, SCHED_POLL, UT_ARGS(0) + offsetof(struct guest, args));
+	g->value[1] = hypercall(HC_SCHED_OP, SCHED_POLL, GUEST_ADDR(args));
 	/* No timeout: until the event comes, masked as it is. */
 	g->args[2] = 0;
 	ut_done(1);
 	while (!(*(volatile uint64_t *)(SHARED + PENDING + 8) & 1 << 6))
-		g->value[2] = hypercall(HC_SCHED_OP, SCHED_POLL,
-					UT_ARGS(0) + offsetof(struct guest, args));
-	*(volatile uint32_t *)&g->value[4] = 60000;
-	g->value[3] = hypercall(HC_SCHED_OP, SCHED_POLL, UT_ARGS(0) + offsetof(struct guest, args));
+		g->value[2] = hypercall(HC_SCHED_OP, SCHED_POLL, GUEST_ADDR(args));
+	g->port = 60000;
+	g->value[3] = hypercall(HC_SCHED_OP, SCHED_POLL, GUEST_ADDR(args));
 	ut_done(2);
 }
 
