@@ -461,7 +461,7 @@ struct hv_vm {
 	struct hlist_head irq_acks;	/* under irq_lock, read under irq_srcu */
 
 	/* x86/clock.c */
-	spinlock_t clock_lock;
+	raw_spinlock_t clock_lock;	/* also under the scheduler's locks */
 	s64 kvmclock_offset;		/* ns to add to CLOCK_BOOTTIME */
 	u64 clock_base_tsc, clock_base_ns;	/* a point of kvm-clock: host TSC, ns */
 	u64 last_tsc_write, last_tsc_ns;	/* to keep TSCs of vCPUs in step */

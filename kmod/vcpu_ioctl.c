@@ -70,11 +70,15 @@ long hv_copy_hyperv_cpuid(const struct hv_vcpu *vcpu, struct kvm_cpuid2 __user *
 	return 0;
 }
 
-/* The number of MSRs handled before the first that could not be: what KVM returns. */
+/*
+ * The number of MSRs handled before the first that could not be: what KVM returns. Or -errno, if
+ * that has nothing to do with the MSR.
+ */
 static long hv_ioctl_msrs(struct hv_vcpu *vcpu, struct kvm_msrs __user *arg, bool set)
 {
 	struct kvm_msr_entry entry;
 	struct kvm_msrs head;
+	int r;
 	u32 i;
 
 	if (copy_from_user(&head, arg, sizeof(head)))
@@ -84,14 +88,15 @@ static long hv_ioctl_msrs(struct hv_vcpu *vcpu, struct kvm_msrs __user *arg, boo
 	for (i = 0; i < head.nmsrs; i++) {
 		if (copy_from_user(&entry, &arg->entries[i], sizeof(entry)))
 			return -EFAULT;
-		if (set) {
-			if (hv_msr_set(vcpu, entry.index, entry.data, true, true))
-				break;
-			continue;
-		}
-		if (hv_msr_get(vcpu, entry.index, &entry.data, true))
+		if (set)
+			r = hv_msr_set(vcpu, entry.index, entry.data, true, true);
+		else
+			r = hv_msr_get(vcpu, entry.index, &entry.data, true);
+		if (r < 0)
+			return r;
+		if (r)
 			break;
-		if (copy_to_user(&arg->entries[i], &entry, sizeof(entry)))
+		if (!set && copy_to_user(&arg->entries[i], &entry, sizeof(entry)))
 			return -EFAULT;
 	}
 	return i;

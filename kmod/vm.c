@@ -448,7 +448,7 @@ static struct hv_vm *hv_vm_alloc(void)
 	spin_lock_init(&vm->apic_map_lock);
 	spin_lock_init(&vm->irqfds_lock);
 	spin_lock_init(&vm->ring_lock);
-	spin_lock_init(&vm->clock_lock);
+	raw_spin_lock_init(&vm->clock_lock);
 	xa_init(&vm->vcpus);
 	init_waitqueue_head(&vm->quiesce_wait);
 	INIT_LIST_HEAD(&vm->irqfds);

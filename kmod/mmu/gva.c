@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The guest's page tables, walked for a vCPU; see gva.h. */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <asm/processor-flags.h>
 
@@ -118,6 +119,15 @@ static bool hv_walk_quick(struct hv_vcpu *vcpu, u64 la, u32 access, u64 *gpa)
 	return true;
 }
 
+/* Tables that others change all the time: no reason to fail, for who can wait. */
+static bool hv_walk_again(int ret, bool may_sleep)
+{
+	if (ret != -EAGAIN || !may_sleep || fatal_signal_pending(current))
+		return false;
+	cond_resched();
+	return true;
+}
+
 int hv_gva_translate(struct hv_vcpu *vcpu, u64 la, u32 access, bool may_sleep, u64 *gpa,
 		     u32 *error)
 {
@@ -150,7 +160,9 @@ int hv_gva_translate(struct hv_vcpu *vcpu, u64 la, u32 access, bool may_sleep, u
 		.pku = vcpu->cpuid->has_pku,
 		.maxphyaddr = vcpu->cpuid->maxphyaddr,
 	};
-	ret = hv_walk(&env, la, access, &res);
+	do {
+		ret = hv_walk(&env, la, access, &res);
+	} while (hv_walk_again(ret, may_sleep));
 	*gpa = res.gpa;
 	*error = res.error;
 	return ret;

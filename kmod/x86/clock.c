@@ -115,10 +115,10 @@ static u64 hv_clock_read(struct hv_vm *vm, u64 *tsc)
 	unsigned long flags;
 	u64 ns;
 
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	*tsc = rdtsc_ordered();
 	ns = hv_pair_read(vm, *tsc);
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 	return ns;
 }
 
@@ -199,10 +199,10 @@ int hv_clock_set_ioctl(struct hv_vm *vm, const struct kvm_clock_data *data)
 	/* The time that passed while the VM was on its way; never backwards. */
 	if ((data->flags & KVM_CLOCK_REALTIME) && now > data->realtime)
 		clock += now - data->realtime;
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	vm->kvmclock_offset = clock - ktime_get_boottime_ns();
 	hv_pair_take(vm);
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 	hv_clock_request_all(vm);
 	return 0;
 }
@@ -216,12 +216,12 @@ static void hv_clock_fill(struct hv_vcpu *vcpu, struct hv_pv_time *t)
 	unsigned long flags;
 	u64 tsc;
 
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	tsc = rdtsc_ordered();
 	hv_pair_read(vm, tsc);		/* takes a new pair where the old one does not hold */
 	t->tsc_timestamp = hv_tsc_scale(vcpu, vm->clock_base_tsc) + vcpu->pv.tsc_offset;
 	t->system_time = vm->clock_base_ns;
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 	scale = hv_scale_of(hv_tsc_rate(vcpu));
 	t->tsc_to_system_mul = scale.mul;
 	t->tsc_shift = scale.shift;
@@ -391,7 +391,7 @@ static u64 hv_tsc_sync(struct hv_vcpu *vcpu, u64 value, bool user)
 	unsigned long flags;
 	bool same = false;
 
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	now = rdtsc_ordered();
 	now_ns = ktime_get_boottime_ns();
 	if (!value) {
@@ -411,7 +411,7 @@ static u64 hv_tsc_sync(struct hv_vcpu *vcpu, u64 value, bool user)
 	vm->last_tsc_khz = khz;
 	vm->last_tsc_ns = now_ns;
 	vm->last_tsc_write = value;
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 	return offset;
 }
 
@@ -420,14 +420,14 @@ void hv_tsc_set_user_offset(struct hv_vcpu *vcpu, u64 offset)
 	struct hv_vm *vm = vcpu->vm;
 	unsigned long flags;
 
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	/* As if this value had been written now: what is written next is compared with it. */
 	vm->user_set_tsc = true;
 	vm->cur_tsc_offset = offset;
 	vm->last_tsc_khz = vcpu->pv.tsc_khz;
 	vm->last_tsc_write = hv_tsc_scale(vcpu, rdtsc_ordered()) + offset;
 	vm->last_tsc_ns = ktime_get_boottime_ns();
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 	hv_tsc_set_offset(vcpu, offset);
 }
 
@@ -511,10 +511,10 @@ void hv_clock_vm_init(struct hv_vm *vm)
 	unsigned long flags;
 
 	vm->default_tsc_khz = tsc_khz;
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	vm->kvmclock_offset = -ktime_get_boottime_ns();
 	hv_pair_take(vm);
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 }
 
 void hv_clock_vcpu_init(struct hv_vcpu *vcpu)

@@ -50,7 +50,7 @@ static const struct hv_hyperv_feature *hv_hyperv_feature_of(u32 index)
 	return NULL;
 }
 
-/* -ENOENT: not Hyper-V's; 1: not for the guest; 0: go on. */
+/* -ENOENT: not Hyper-V's; 1: not for the guest; -ENOMEM (user space only); 0: go on. */
 static int hv_hyperv_msr_check(struct hv_vcpu *vcpu, u32 index, bool host)
 {
 	const struct hv_hyperv_feature *f;
@@ -59,8 +59,11 @@ static int hv_hyperv_msr_check(struct hv_vcpu *vcpu, u32 index, bool host)
 	if (index < TLFS_MSR_FIRST || index > TLFS_MSR_LAST)
 		return -ENOENT;
 	f = hv_hyperv_feature_of(index);
-	if (!f || (!host && !cpuid->has_hyperv) || hv_hyperv_vcpu_prepare(vcpu))
+	if (!f || (!host && !cpuid->has_hyperv))
 		return 1;
+	/* A guest that has the interface has it since KVM_SET_CPUID2. */
+	if (hv_hyperv_vcpu_prepare(vcpu))
+		return -ENOMEM;
 	if (host || hv_hyperv_has(vcpu, cpuid->hyperv_eax, f->eax) ||
 	    hv_hyperv_has(vcpu, cpuid->hyperv_edx, f->edx))
 		return 0;
@@ -464,8 +467,7 @@ int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu)
 
 	if (likely(vcpu->hyperv))
 		return 0;
-	/* GFP_NOWAIT: also the guest's first use, in the inner loop. */
-	hyperv = kzalloc(sizeof(*hyperv), GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN);
+	hyperv = kzalloc(sizeof(*hyperv), GFP_KERNEL_ACCOUNT);
 	if (!hyperv)
 		return -ENOMEM;
 	hv_synic_init(&hyperv->synic);

@@ -73,7 +73,8 @@ bool hv_cpuid_has_mwait(const struct hv_vcpu *vcpu);
 
 /*
  * One MSR access: 0, 1 (#GP for the guest, "not set" for the ioctl), HV_NEXT_SLEEP is encoded as
- * -EAGAIN when @may_sleep is false and the access must sleep. @host: from the ioctl.
+ * -EAGAIN when @may_sleep is false and the access must sleep. @host: from the ioctl; then -ENOMEM,
+ * too.
  */
 #define HV_MSR_UNKNOWN	2	/* like 1: hv has no such MSR */
 #define HV_MSR_FILTERED	3	/* like 1: user space does not let the guest have it */
@@ -256,7 +257,7 @@ void hv_apf_exit(void);
 int hv_hyperv_cpuid(const struct hv_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nr);
 int hv_hyperv_vm_init(struct hv_vm *vm);
 void hv_hyperv_vm_free(struct hv_vm *vm);
-int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu);	/* 0 or -ENOMEM; any number of times */
+int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu);	/* 0 or -ENOMEM; may sleep, if it is the first */
 void hv_hyperv_vcpu_free(struct hv_vcpu *vcpu);
 int hv_hyperv_set_enforce(struct hv_vcpu *vcpu, bool enforce);
 int hv_hyperv_enable_synic(struct hv_vcpu *vcpu, bool keep_pages);

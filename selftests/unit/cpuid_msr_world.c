@@ -14,6 +14,7 @@ struct hv_x86_ops hv_ops;
 struct kshim_cpuinfo boot_cpu_data;
 u64 kshim_wrmsr_value;
 u32 kshim_wrmsr_index;
+unsigned long long kshim_arch_capabilities;
 unsigned int cm_updates, cm_flushes, cm_hyperv, cm_cmcis;
 bool cm_hide_invariant_tsc;
 bool kshim_fail_alloc;
