@@ -67,8 +67,8 @@ int hv_irq_signal_msi(struct hv_vm *vm, const struct kvm_msi *msi);
 
 /*
  * Xen's event channels (x86/xen_event.c) as an interrupt controller: send an event to a port (any
- * context, as hv_apic_deliver() or -errno). For vCPUs that have vcpu->xen, on their own thread: does
- * the VM's vector wait, which one is it; the local APIC has been turned on.
+ * context, as hv_apic_deliver() or -errno). For vCPUs that have vcpu->xen, on their own thread:
+ * does the VM's vector wait, which one is it; the local APIC has been turned on.
  */
 int hv_xen_set_irq(struct hv_vm *vm, u32 vcpu_id, u32 port);
 bool hv_xen_irq_pending(struct hv_vcpu *vcpu);

@@ -14,7 +14,7 @@
 
 #define HV_MCE_REGS	4	/* CTL, STATUS, ADDR, MISC of a bank */
 #define HV_MCE_BANKS	32
-#define HV_MCE_CTL2	(HV_MCE_BANKS * HV_MCE_REGS)	/* the banks' fifth ones, after the others */
+#define HV_MCE_CTL2	(HV_MCE_BANKS * HV_MCE_REGS)	/* the banks' fifth ones */
 
 static u32 hv_mce_banks(const struct hv_vcpu *vcpu)
 {

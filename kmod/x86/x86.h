@@ -88,7 +88,7 @@ void hv_msr_module_init(void);	/* which of the lists' MSRs this host offers */
 int hv_msr_vcpu_init(struct hv_vcpu *vcpu);
 void hv_msr_vcpu_free(struct hv_vcpu *vcpu);
 void hv_msr_reset(struct hv_vcpu *vcpu, bool init);
-u64 hv_mce_supported(void);				/* bits of MCG_CAP, and the number of banks */
+u64 hv_mce_supported(void);			/* bits of MCG_CAP, and the number of banks */
 int hv_mce_setup(struct hv_vcpu *vcpu, u64 mcg_cap);	/* KVM_X86_SETUP_MCE */
 bool hv_mce_has_cmci(const struct hv_vcpu *vcpu);
 int hv_mce_inject(struct hv_vcpu *vcpu, struct kvm_x86_mce *mce);	/* KVM_X86_SET_MCE */
@@ -257,7 +257,7 @@ void hv_apf_exit(void);
 int hv_hyperv_cpuid(const struct hv_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nr);
 int hv_hyperv_vm_init(struct hv_vm *vm);
 void hv_hyperv_vm_free(struct hv_vm *vm);
-int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu);	/* 0 or -ENOMEM; may sleep, if it is the first */
+int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu);	/* 0, -ENOMEM; the first may sleep */
 void hv_hyperv_vcpu_free(struct hv_vcpu *vcpu);
 int hv_hyperv_set_enforce(struct hv_vcpu *vcpu, bool enforce);
 int hv_hyperv_enable_synic(struct hv_vcpu *vcpu, bool keep_pages);

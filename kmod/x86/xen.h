@@ -63,7 +63,7 @@ struct hv_xen {
 	struct hv_vcpu *vcpu;
 	u32 id;				/* as the guest numbers vCPUs */
 	u8 upcall_vector;		/* its own; 0: none */
-	bool retry;			/* faulting the info area in has not failed in this KVM_RUN */
+	bool retry;			/* the info area has not failed in this KVM_RUN */
 	hv_xen_area_t info;
 	u64 time_gpa, runstate_gpa;	/* KVM_XEN_INVALID_GPA: none */
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Time as Xen tells it to its guests: the time of day in the shared page, the clock in each vCPU's
- * info area (and in a second place that the guest may choose), which is kvm-clock, and how much time
- * a vCPU has spent in which state. The states are user space's business, but for one: a vCPU that is
- * ready to run and does not is "runnable".
+ * Time as Xen tells it to its guests: the time of day in the shared page; the clock in each vCPU's
+ * info area (and in a second place that the guest may choose), which is kvm-clock; and how much
+ * time a vCPU has spent in which state. The states are user space's business, but for one: a vCPU
+ * that is ready to run and does not is "runnable".
  */
 #include <linux/math64.h>
 #include <linux/sched.h>
@@ -103,15 +103,16 @@ static int hv_xen_runstate_put(struct hv_vcpu *vcpu, u32 offset, const void *dat
 }
 
 /*
- * The structure may lie at any byte, also across pages, so its parts are written one by one; a guest
- * that wants more than luck has the flag, in the last byte of the first field, set meanwhile. If
- * that fails halfway for want of a page, the vCPU writes it anew before it runs again.
+ * The structure may lie at any byte, also across pages, so its parts are written one by one; a
+ * guest that wants more than luck has the flag, in the last byte of the first field, set meanwhile.
+ * If that fails halfway for want of a page, the vCPU writes it anew before it runs again.
  */
 void hv_xen_runstate_write(struct hv_vcpu *vcpu, bool may_sleep)
 {
 	const struct hv_xen *xen = vcpu->xen;
 	struct xen_runstate_times times = xen->times;
-	u32 at = READ_ONCE(vcpu->vm->xen->long_mode) ? XEN_RUNSTATE_TIMES_64 : XEN_RUNSTATE_TIMES_32;
+	bool wide = READ_ONCE(vcpu->vm->xen->long_mode);
+	u32 at = wide ? XEN_RUNSTATE_TIMES_64 : XEN_RUNSTATE_TIMES_32;
 	u32 last = at + sizeof(times.entry) - 1;
 	bool flag = READ_ONCE(vcpu->vm->xen->update_flag);
 	u8 top;

@@ -377,9 +377,10 @@ static int xen_port(uint32_t flags)
 {
 	struct kvm_xen_hvm_attr attr = {
 		.type = KVM_XEN_ATTR_TYPE_EVTCHN,
-		.u.evtchn = {.send_port = 7, .type = 2, .flags = flags, .deliver.eventfd.fd = event},
+		.u.evtchn = {.send_port = 7, .type = 2, .flags = flags},
 	};
 
+	attr.u.evtchn.deliver.eventfd.fd = event;
 	return vm_ioctl(KVM_XEN_HVM_SET_ATTR, &attr);
 }
 

@@ -508,7 +508,7 @@ static void op_xen_vcpu(struct context *c)
 	case KVM_XEN_VCPU_ATTR_TYPE_TIMER:
 		attr.u.timer.port = rng_below(r, 6);
 		attr.u.timer.priority = 0xffffffff;
-		attr.u.timer.expires_ns = rng_one_in(r, 2) ? 1 + rng_below(r, 1 << 30) : rng_number(r);
+		attr.u.timer.expires_ns = rng_one_in(r, 2) ? rng_below(r, 1 << 30) : rng_number(r);
 		break;
 	case KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_CURRENT:
 	case KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA:

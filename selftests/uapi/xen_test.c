@@ -1,210 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * Xen guests: what user space sets up, hypercalls, events, timers, clocks, runstate; and memory that
- * is not there, goes away or lies badly.
- */
-#include <stddef.h>
+/* Xen guests: what user space sets up, hypercalls, events, timers, clocks, runstate. */
 #include <sys/eventfd.h>
 #include <sys/wait.h>
-#include <time.h>
 
-#include "irq_guest.h"
-#include "linux/kvm_later.h"
-
-/* A slot of its own for what the guest shares with the hypervisor. */
-#define XEN_SLOT	5
-#define XEN_GPA		0x10000000UL
-#define XEN_SIZE	(4 * UT_PAGE)
-#define SHARED		XEN_GPA
-#define INFO		(XEN_GPA + 0x1000)
-#define RUNSTATE	(XEN_GPA + 0x3000 - 20)		/* across two pages */
-#define TIME		(XEN_GPA + 0x3800)
-#define HCALL_PAGE	0x180000UL
-#define HCALL_MSR	0x40000200U
-
-#define PENDING		0x800		/* in the shared page, 64-bit form */
-#define MASK		0xa00
-#define WALL		0xc00
-#define WALL_32		0x900
-#define SEL		8		/* in the info area */
-#define INFO_TIME	0x20
-
-#define VECTOR		0x60
-#define OWN_VECTOR	0x70
-#define PORT		70		/* word 1 */
-#define PRIO		KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL
-
-#define HC_SET_TIMER	15
-#define HC_VERSION	17
-#define HC_SCHED_OP	29
-#define HC_EVENT_OP	32
-#define SCHED_POLL	3
-#define EVENT_SEND	4
-
-static struct ut_vm vm;
-static struct ut_vcpu *cpu;
-static uint8_t *shared;			/* the slot's memory */
-
-static bool on_kvm(void)
-{
-	return !strcmp(ut_device(), "/dev/kvm");
-}
-
-static struct kvm_xen_hvm_attr va;
-static struct kvm_xen_vcpu_attr ca;
-
-static int vm_set(void)
-{
-	return ioctl(vm.fd, KVM_XEN_HVM_SET_ATTR, &va);
-}
-
-static int vm_attr(uint16_t type, uint64_t value)
-{
-	va = (struct kvm_xen_hvm_attr){ .type = type, .u.shared_info.gfn = value };
-	return vm_set();
-}
-
-static uint64_t vm_get(uint16_t type)
-{
-	va = (struct kvm_xen_hvm_attr){ .type = type };
-	NEED(ioctl(vm.fd, KVM_XEN_HVM_GET_ATTR, &va) == 0);
-	return va.u.shared_info.gfn;
-}
-
-static int cpu_set(void)
-{
-	return ioctl(cpu->fd, KVM_XEN_VCPU_SET_ATTR, &ca);
-}
-
-static int cpu_attr(uint16_t type, uint64_t value)
-{
-	ca = (struct kvm_xen_vcpu_attr){ .type = type, .u.gpa = value };
-	return cpu_set();
-}
-
-static uint64_t cpu_get(uint16_t type)
-{
-	ca = (struct kvm_xen_vcpu_attr){ .type = type };
-	NEED(ioctl(cpu->fd, KVM_XEN_VCPU_GET_ATTR, &ca) == 0);
-	return ca.u.gpa;
-}
-
-static int timer(uint32_t port, uint32_t priority, uint64_t expires)
-{
-	ca = (struct kvm_xen_vcpu_attr){ .type = KVM_XEN_VCPU_ATTR_TYPE_TIMER };
-	ca.u.timer.port = port;
-	ca.u.timer.priority = priority;
-	ca.u.timer.expires_ns = expires;
-	return cpu_set();
-}
-
-static int send_event(uint32_t port)
-{
-	struct kvm_irq_routing_xen_evtchn e = { .port = port, .priority = PRIO };
-
-	return ioctl(vm.fd, KVM_XEN_HVM_EVTCHN_SEND, &e);
-}
-
-static int set_slot(uint64_t gpa, uint64_t size, uint32_t flags)
-{
-	return ut_slot(&vm, XEN_SLOT, gpa, size, shared, flags);
-}
-
-static uint64_t word(uint64_t gpa)
-{
-	uint64_t value;
-
-	memcpy(&value, shared + (gpa - XEN_GPA), sizeof(value));
-	return value;
-}
-
-static uint64_t now(void)
-{
-	struct kvm_clock_data clock;
-
-	NEED(ioctl(vm.fd, KVM_GET_CLOCK, &clock) == 0);
-	return clock.clock;
-}
-
-static int config(uint32_t flags, uint32_t msr)
-{
-	struct kvm_xen_hvm_config c = { .flags = flags, .msr = msr };
-
-	return ioctl(vm.fd, KVM_XEN_HVM_CONFIG, &c);
-}
-
-static void vm_create(void)
-{
-	ig_vm_create(&vm, 1);
-	cpu = &vm.vcpu[0];
-	shared = mmap(NULL, XEN_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	NEED(shared != MAP_FAILED);
-	NEED(set_slot(XEN_GPA, XEN_SIZE, 0) == 0);
-}
-
-/* All of it, with vectors: that of the VM or the vCPU's own. */
-static void vm_create_xen(uint8_t vector, uint8_t own)
-{
-	vm_create();
-	NEED(config(KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL | KVM_XEN_HVM_CONFIG_EVTCHN_SEND,
-		    HCALL_MSR) == 0);
-	NEED(vm_attr(KVM_XEN_ATTR_TYPE_LONG_MODE, 1) == 0);
-	NEED(vm_attr(KVM_XEN_ATTR_TYPE_SHARED_INFO, SHARED / UT_PAGE) == 0);
-	NEED(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO, INFO) == 0);
-	NEED(vm_attr(KVM_XEN_ATTR_TYPE_UPCALL_VECTOR, vector) == 0);
-	NEED(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR, own) == 0);
-}
-
-static void vm_destroy(void)
-{
-	ut_vm_destroy(&vm);
-	munmap(shared, XEN_SIZE);
-}
-
-/* ---- for guest code ------------------------------------------------------------------------- */
-
-struct guest {
-	uint64_t value[8];
-	uint64_t args[4];		/* of a hypercall */
-	uint32_t port;			/* to poll */
-};
-#define GUEST_ADDR(field) (UT_ARGS(0) + offsetof(struct guest, field))
-
-IG_INLINE uint64_t hypercall(uint32_t nr, uint64_t a0, uint64_t a1)
-{
-	uint64_t rax, page = HCALL_PAGE + nr * 32;
-
-	__asm__ volatile("call *%[page]" : "=a"(rax), "+D"(a0), "+S"(a1) : [page] "r"(page)
-			 : "memory", "rdx", "r8", "r9", "r10", "cc");
-	return rax;
-}
-
-IG_INLINE void apic_on(void)
-{
-	ig_apic_write(0xf0, 0x1ff);
-}
-
-/* Handler of the VM's vector: count, and take the byte back, as no EOI would end it. */
-#define STR_(x) #x
-#define STR(x) STR_(x)
-IG_NAKED static void on_upcall(void)
-{
-	__asm__ volatile("lock incl " STR(0x34000 + 0x60 * 4) "\n\t"
-			 "movb $0, 0x10001000\n\tiretq");
-}
-
-static void check_layout(void)
-{
-	NEED(IG_COUNTS == 0x34000 && VECTOR == 0x60 && INFO == 0x10001000);
-	ig_set_gate(&vm, VECTOR, on_upcall);
-}
+#include "xen_guest.h"
 
 /* ---- what user space sets ------------------------------------------------------------------- */
 
 static void test_config(void)
 {
 	struct kvm_xen_hvm_config c = {
-		.flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, .blob_size_64 = 1, .blob_addr_64 = 4096,
+		.flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL,
+		.blob_size_64 = 1, .blob_addr_64 = 4096,
 	};
 
 	vm_create();
@@ -298,47 +105,6 @@ static void test_vcpu_attributes(void)
 	vm_destroy();
 }
 
-/* ---- areas that lie badly ------------------------------------------------------------------- */
-
-static void test_bad_areas(void)
-{
-	vm_create();
-	/* Where there is no memory, or none to write to. */
-	CHECK_ERRNO(vm_attr(KVM_XEN_ATTR_TYPE_SHARED_INFO, 0x80000), EFAULT);
-	CHECK_ERRNO(vm_attr(KVM_XEN_ATTR_TYPE_SHARED_INFO_HVA, 0x7ffffffff000ULL & ~0xfffULL), EFAULT);
-	CHECK_ERRNO(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO, 0x80000000), EFAULT);
-	CHECK_ERRNO(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO, 0x80000000), EFAULT);
-	CHECK_ERRNO(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR, 0x80000000), EFAULT);
-	if (!on_kvm()) {
-		/* Refused without an effect; KVM's are in force all the same. */
-		CHECK_EQ(vm_get(KVM_XEN_ATTR_TYPE_SHARED_INFO), KVM_XEN_INVALID_GFN);
-		CHECK_EQ(cpu_get(KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO), KVM_XEN_INVALID_GPA);
-		/* The kernel's addresses. */
-		CHECK_ERRNO(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA, 0xffffffff81000000ULL),
-			    EFAULT);
-		CHECK_ERRNO(vm_attr(KVM_XEN_ATTR_TYPE_SHARED_INFO_HVA, 0xffffffff81000000ULL),
-			    EFAULT);
-	}
-	CHECK_ERRNO(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO, INFO + 2), ENXIO);
-	CHECK_ERRNO(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA, (uintptr_t)shared + 1), ENXIO);
-	if (!on_kvm()) {		/* KVM's own warns of it in the log of a debug kernel */
-		CHECK_ERRNO(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO, INFO + 4096 - 60), EINVAL);
-		CHECK_ERRNO(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO, INFO + 4096 - 28),
-			    EINVAL);
-	}
-	CHECK_EQ(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO, INFO + 4096 - 64), 0);
-	/* The runstate's second page is missing. */
-	CHECK_ERRNO(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR, XEN_GPA + XEN_SIZE - 8), EFAULT);
-	CHECK_EQ(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR, RUNSTATE + 1), 0);
-	CHECK_EQ(cpu_get(KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR), RUNSTATE + 1);
-
-	CHECK_EQ(set_slot(0, 0, 0), 0);
-	CHECK_EQ(set_slot(XEN_GPA, XEN_SIZE, KVM_MEM_READONLY), 0);
-	CHECK_ERRNO(vm_attr(KVM_XEN_ATTR_TYPE_SHARED_INFO, SHARED / UT_PAGE), EFAULT);
-	CHECK_ERRNO(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO, INFO), EFAULT);
-	vm_destroy();
-}
-
 /* ---- hypercalls ----------------------------------------------------------------------------- */
 
 UT_GUEST static void guest_hypercalls(void *args)
@@ -422,15 +188,6 @@ UT_GUEST static void guest_wait_own(void *args)
 	apic_on();
 	ig_halt_until(OWN_VECTOR, g->value[0]);
 	ut_done(ig_count(OWN_VECTOR));
-}
-
-UT_GUEST static void guest_wait_upcall(void *args)
-{
-	volatile struct guest *g = args;
-
-	apic_on();
-	ig_halt_until(VECTOR, g->value[0]);
-	ut_done(ig_count(VECTOR));
 }
 
 static void test_events(void)
@@ -708,11 +465,6 @@ static void test_poll(void)
 	vm_destroy();
 }
 
-UT_GUEST static void guest_nothing(void *args)
-{
-	ut_done(1);
-}
-
 static void test_clock(void)
 {
 	uint64_t version;
@@ -766,138 +518,10 @@ static void test_runstate(void)
 	vm_destroy();
 }
 
-/* ---- memory that goes away ------------------------------------------------------------------ */
-
-static void test_slot_gone(void)
-{
-	struct guest *g;
-
-	vm_create_xen(VECTOR, 0);
-	check_layout();
-	g = ut_args(cpu);
-	NEED(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO, TIME) == 0);
-	NEED(cpu_attr(KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR, RUNSTATE) == 0);
-	CHECK_EQ(ut_call(cpu, guest_nothing), 1);
-
-	/* Gone: no events, and everything else goes on. */
-	CHECK_EQ(set_slot(0, 0, 0), 0);
-	CHECK_ERRNO(send_event(PORT), EFAULT);
-	CHECK_EQ(ut_call(cpu, guest_nothing), 1);
-	/* At another place: it is not there either. */
-	CHECK_EQ(set_slot(XEN_GPA + 0x100000, XEN_SIZE, 0), 0);
-	CHECK_ERRNO(send_event(PORT), EFAULT);
-	CHECK_EQ(ut_call(cpu, guest_nothing), 1);
-	CHECK_EQ(word(SHARED + PENDING + 8), 0);
-	/* Back again. */
-	CHECK_EQ(set_slot(XEN_GPA, XEN_SIZE, 0), 0);
-	g->value[0] = 1;
-	ig_start(cpu, guest_wait_upcall);
-	CHECK_EQ(send_event(PORT), 0);
-	CHECK_EQ(ig_finish(cpu), 1);
-	CHECK_EQ(word(SHARED + PENDING + 8), 1 << 6);
-	vm_destroy();
-}
-
-/* Only the vCPU's area is out of reach: what it misses waits for it. */
-static void test_info_gone(void)
-{
-	struct guest *g;
-
-	vm_create_xen(VECTOR, 0);
-	check_layout();
-	g = ut_args(cpu);
-	NEED(vm_attr(KVM_XEN_ATTR_TYPE_SHARED_INFO_HVA, (uintptr_t)shared) == 0);
-	CHECK_EQ(set_slot(0, 0, 0), 0);
-	CHECK_EQ(send_event(PORT), 0);
-	CHECK_EQ(word(INFO + SEL), 0);
-	CHECK_EQ(ut_call(cpu, guest_nothing), 1);
-	CHECK_EQ(set_slot(XEN_GPA, XEN_SIZE, 0), 0);
-	g->value[0] = 1;
-	ig_start(cpu, guest_wait_upcall);
-	CHECK_EQ(ig_finish(cpu), 1);
-	CHECK_EQ(word(INFO + SEL), 2);
-	vm_destroy();
-}
-
-/* The host takes the pages, and user space maps others in their place. */
-static void test_remap(void)
-{
-	struct guest *g;
-	void *p;
-
-	vm_create_xen(VECTOR, 0);
-	check_layout();
-	g = ut_args(cpu);
-	p = mmap(shared, XEN_SIZE, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-	NEED(p == shared);
-	g->value[0] = 1;
-	ig_start(cpu, guest_wait_upcall);
-	CHECK_EQ(send_event(PORT), 0);
-	CHECK_EQ(ig_finish(cpu), 1);
-	CHECK_EQ(word(SHARED + PENDING + 8), 1 << 6);
-	NEED(madvise(shared, XEN_SIZE, MADV_DONTNEED) == 0);
-	g->value[0] = 2;
-	ig_start(cpu, guest_wait_upcall);
-	CHECK_EQ(send_event(3), 0);
-	CHECK_EQ(ig_finish(cpu), 2);
-	CHECK_EQ(word(SHARED + PENDING), 1 << 3);
-	vm_destroy();
-}
-
-/* All of it at once: events, a vCPU that takes them, and a slot that comes and goes. */
-static volatile bool storm_over;
-
-static void *storm_slots(void *arg)
-{
-	while (!storm_over) {
-		set_slot(0, 0, 0);
-		set_slot(XEN_GPA, XEN_SIZE, 0);
-		vm_attr(KVM_XEN_ATTR_TYPE_SHARED_INFO, KVM_XEN_INVALID_GFN);
-		vm_attr(KVM_XEN_ATTR_TYPE_SHARED_INFO, SHARED / UT_PAGE);
-	}
-	return arg;
-}
-
-UT_GUEST static void guest_storm(void *args)
-{
-	volatile struct guest *g = args;
-
-	apic_on();
-	ig_wrmsr(HCALL_MSR, HCALL_PAGE);
-	while (!g->value[7])
-		__asm__ volatile("sti; pause; cli" ::: "memory");
-	ut_done(1);
-}
-
-static void test_storm(void)
-{
-	struct ig_thread t;
-	struct guest *g;
-	pthread_t slots;
-	unsigned int i;
-
-	vm_create_xen(0, OWN_VECTOR);
-	g = ut_args(cpu);
-	NEED(timer(1, PRIO, 0) == 0);
-	storm_over = false;
-	ig_start(cpu, guest_storm);
-	ig_thread_start(&t, cpu);
-	NEED(pthread_create(&slots, NULL, storm_slots, NULL) == 0);
-	for (i = 0; i < 3000; i++)
-		send_event(1 + i % 4095);
-	storm_over = true;
-	pthread_join(slots, NULL);
-	g->value[7] = 1;
-	CHECK_EQ(ig_thread_join(&t), 1);
-	vm_destroy();
-}
-
 static const struct ut_test tests[] = {
 	{ "configuration", test_config },
 	{ "attributes of the VM", test_vm_attributes },
 	{ "attributes of a vCPU", test_vcpu_attributes },
-	{ "areas that lie badly", test_bad_areas },
 	{ "hypercalls", test_hypercalls },
 	{ "hypercall pages of user space", test_blob },
 	{ "events to a vCPU's own vector", test_events },
@@ -908,10 +532,6 @@ static const struct ut_test tests[] = {
 	{ "poll for an event", test_poll },
 	{ "clocks", test_clock },
 	{ "runstate", test_runstate },
-	{ "slot goes, moves and comes back", test_slot_gone },
-	{ "info area goes and comes back", test_info_gone },
-	{ "pages are replaced", test_remap },
-	{ "all at once", test_storm },
 };
 
 int main(int argc, char **argv)

@@ -26,9 +26,10 @@ struct kshim_cpuinfo {
 };
 extern struct kshim_cpuinfo boot_cpu_data;
 
-#define boot_cpu_has(f)		((f) == X86_FEATURE_IBPB || ((f) == X86_FEATURE_ARCH_CAPABILITIES && \
-				 kshim_arch_capabilities))
 extern unsigned long long kshim_arch_capabilities;	/* the host's; 0: it has no such MSR */
+
+#define boot_cpu_has(f)		((f) == X86_FEATURE_IBPB || \
+				 ((f) == X86_FEATURE_ARCH_CAPABILITIES && kshim_arch_capabilities))
 #define boot_cpu_has_bug(b)	((b) == X86_BUG_MDS)
 
 #endif
