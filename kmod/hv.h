@@ -128,6 +128,7 @@ enum hv_req {
 	HV_REQ_APF,		/* pages that were missing have come: hv_apf_update() */
 	HV_REQ_STIMER,		/* a synthetic timer is due: hv_stimers_run() */
 	HV_REQ_HYPERV,		/* user space must hear of something: hv_hyperv_exit() */
+	HV_REQ_BUS_LOCK,	/* KVM_EXIT_X86_BUS_LOCK */
 	HV_REQ_XEN,		/* events that only this thread can deliver: hv_xen_update() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
 	HV_REQ_SMI,		/* enter SMM */
@@ -333,7 +334,7 @@ struct hv_vcpu {
 
 	struct hv_smm smm;
 	u64 vapic_addr;			/* irq/vapic.c; 0: none */
-	bool tpr_reporting;
+	bool tpr_reporting, bus_locked;	/* the latter: in this KVM_RUN */
 	struct {
 		u64 rip;
 		bool write;
@@ -483,6 +484,8 @@ struct hv_vm {
 	u64 user_msr_reasons;		/* KVM_MSR_EXIT_REASON_*: failures that user space sees */
 	u64 hypercall_exits;		/* BIT(number): hypercalls that user space handles */
 	u64 disabled_exits;		/* KVM_X86_DISABLE_EXITS_* in force */
+	bool bus_lock_exits;		/* KVM_BUS_LOCK_DETECTION_EXIT */
+	u32 notify_flags, notify_window;	/* KVM_CAP_X86_NOTIFY_VMEXIT */
 	u32 apic_bus_ns;		/* of one tick of the APIC timer's input clock */
 	bool exit_on_emulation_failure;
 	s64 halt_poll_ns;			/* longest to poll; -1: the module's parameter */
@@ -511,6 +514,7 @@ struct hv_x86_ops {
 	bool blocks_restart;			/* no kernel can start while it is on */
 	bool exit_timer;			/* the CPU leaves the guest at vcpu->exit_tsc */
 	bool cmci;				/* its CPUs interrupt for corrected errors */
+	bool bus_lock_exit, notify_exit;	/* the CPU can leave the guest for these */
 	u8 tsc_ratio_bits;			/* the TSC can be scaled: bits of the fraction */
 
 	/*

@@ -106,6 +106,10 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 			hv_smm_enter(vcpu);
 		hv_request(vcpu, HV_REQ_EVENT);
 	}
+	if (hv_request_take(vcpu, HV_REQ_BUS_LOCK)) {
+		vcpu->run->exit_reason = KVM_EXIT_X86_BUS_LOCK;
+		return HV_NEXT_USER;
+	}
 	if (hv_request_take(vcpu, HV_REQ_TPR_ACCESS)) {
 		hv_tpr_access_exit(vcpu);
 		return HV_NEXT_USER;
@@ -405,6 +409,12 @@ static void hv_fill_run(struct hv_vcpu *vcpu)
 	run->cr8 = vcpu->lapic ? hv_lapic_get_cr8(vcpu) : vcpu->user_cr8;
 	run->apic_base = vcpu->msrs.apic_base;
 	run->flags = vcpu->smm.active ? KVM_RUN_X86_SMM : 0;
+	if (unlikely(vcpu->bus_locked)) {
+		/* An exit of another kind carries the news as well. */
+		run->flags |= KVM_RUN_X86_BUS_LOCK;
+		vcpu->bus_locked = false;
+		clear_bit(HV_REQ_BUS_LOCK, &vcpu->requests);
+	}
 	run->ready_for_interrupt_injection = hv_user_irq_ready(vcpu);
 	hv_sync_store(vcpu);
 }
