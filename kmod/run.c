@@ -436,6 +436,9 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 	if (vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED) {
 		if (hv_immediate_exit(run))
 			return -EINTR;
+		/* Events may come before the vCPU does; it is not to wait with them at hand. */
+		if (hv_request_take(vcpu, HV_REQ_XEN))
+			hv_xen_update(vcpu);
 		next = hv_vcpu_block(vcpu);
 		if (next == HV_NEXT_RESUME)
 			next = signal_pending(current) ? -EINTR : -EAGAIN;

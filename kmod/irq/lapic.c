@@ -79,16 +79,19 @@ static void hv_lapic_clear_irr(struct hv_lapic *l, u8 vector)
 
 /* ---- what is pending ----------------------------------------------------------------------- */
 
-/* Interrupts that the CPU takes by itself or from an 8259, which no EOI ends. */
-static bool hv_extint_pending(struct hv_vcpu *vcpu)
+static bool hv_8259_pending(const struct hv_vcpu *vcpu)
 {
 	const struct hv_vm *vm = vcpu->vm;
 
-	if (unlikely(vcpu->xen) && hv_xen_irq_pending(vcpu))
-		return true;
 	if (vm->pic)
 		return unlikely(READ_ONCE(vm->pic->output)) && hv_lapic_takes_pic(vcpu->lapic);
 	return unlikely(vcpu->events.user_irq >= 0) && hv_lapic_takes_pic(vcpu->lapic);
+}
+
+/* Interrupts that no EOI ends: those of an 8259, and Xen's. */
+static bool hv_extint_pending(struct hv_vcpu *vcpu)
+{
+	return (unlikely(vcpu->xen) && hv_xen_irq_pending(vcpu)) || hv_8259_pending(vcpu);
 }
 
 int hv_irq_pending(struct hv_vcpu *vcpu)
@@ -112,8 +115,13 @@ static int hv_extint_ack(struct hv_vcpu *vcpu)
 {
 	int vector;
 
-	if (unlikely(vcpu->xen) && hv_xen_irq_pending(vcpu))
-		return hv_xen_upcall_vector(vcpu);
+	if (unlikely(vcpu->xen)) {
+		if (hv_xen_irq_pending(vcpu))
+			return hv_xen_upcall_vector(vcpu);
+		/* The guest has taken it back meanwhile. */
+		if (!hv_8259_pending(vcpu))
+			return -1;
+	}
 	if (vcpu->vm->pic)
 		return hv_pic_inta(vcpu->vm->pic);
 	vector = vcpu->events.user_irq;
