@@ -22,6 +22,17 @@
 
 #define HV_MSR_EXIT_REASONS (KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN |	\
 			     KVM_MSR_EXIT_REASON_FILTER)
+#define HV_XEN_FEATURES (KVM_XEN_HVM_CONFIG_HYPERCALL_MSR |		\
+			 KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL |		\
+			 KVM_XEN_HVM_CONFIG_SHARED_INFO |		\
+			 KVM_XEN_HVM_CONFIG_RUNSTATE |			\
+			 KVM_XEN_HVM_CONFIG_EVTCHN_2LEVEL |		\
+			 KVM_XEN_HVM_CONFIG_EVTCHN_SEND |		\
+			 KVM_XEN_HVM_CONFIG_RUNSTATE_UPDATE_FLAG |	\
+			 KVM_XEN_HVM_CONFIG_PVCLOCK_TSC_UNSTABLE |	\
+			 KVM_XEN_HVM_CONFIG_SHARED_INFO_HVA)
+#define HV_BUS_LOCK_MODES (KVM_BUS_LOCK_DETECTION_OFF | KVM_BUS_LOCK_DETECTION_EXIT)
+#define HV_NOTIFY_FLAGS (KVM_X86_NOTIFY_VMEXIT_ENABLED | KVM_X86_NOTIFY_VMEXIT_USER)
 #define HV_HYPERCALL_EXITS BIT_ULL(KVM_HC_MAP_GPA_RANGE)
 
 /*
@@ -125,6 +136,12 @@ int hv_check_extension(struct hv_vm *vm, long cap)
 		return HV_MAX_VCPU_ID;
 	case KVM_CAP_NR_MEMSLOTS:
 		return HV_USER_SLOTS;
+	case KVM_CAP_X86_BUS_LOCK_EXIT:
+		return hv_ops.bus_lock_exit ? HV_BUS_LOCK_MODES : 0;
+	case KVM_CAP_X86_NOTIFY_VMEXIT:
+		return hv_ops.notify_exit ? HV_NOTIFY_FLAGS : 0;
+	case KVM_CAP_XEN_HVM:
+		return HV_XEN_FEATURES;
 	case KVM_CAP_XCRS:
 		return !!hv_caps.xcr0;
 	case KVM_CAP_XSAVE2:
@@ -178,6 +195,30 @@ static int hv_vm_set_apic_bus(struct hv_vm *vm, u64 ns)
 	if (vm->created_vcpus)
 		return -EINVAL;
 	vm->apic_bus_ns = ns;
+	return 0;
+}
+
+/* One of the two modes. vCPUs that exist already follow. */
+static int hv_vm_set_bus_lock(struct hv_vm *vm, u64 mode)
+{
+	if (!hv_ops.bus_lock_exit ||
+	    (mode != KVM_BUS_LOCK_DETECTION_OFF && mode != KVM_BUS_LOCK_DETECTION_EXIT))
+		return -EINVAL;
+	WRITE_ONCE(vm->bus_lock_exits, mode == KVM_BUS_LOCK_DETECTION_EXIT);
+	hv_request_all(vm, HV_REQ_UPDATE);
+	return 0;
+}
+
+/* How long a guest may keep interrupts out, in the upper half; before there are vCPUs. */
+static int hv_vm_set_notify(struct hv_vm *vm, u64 arg)
+{
+	u32 flags = arg;
+
+	if (!hv_ops.notify_exit || (flags & ~HV_NOTIFY_FLAGS) ||
+	    !(flags & KVM_X86_NOTIFY_VMEXIT_ENABLED) || vm->created_vcpus)
+		return -EINVAL;
+	vm->notify_window = arg >> 32;
+	vm->notify_flags = flags;
 	return 0;
 }
 
@@ -264,6 +305,12 @@ int hv_vm_enable_cap(struct hv_vm *vm, const struct kvm_enable_cap *cap)
 		break;
 	case KVM_CAP_X86_DISABLE_EXITS:
 		r = hv_vm_disable_exits(vm, cap->args[0]);
+		break;
+	case KVM_CAP_X86_BUS_LOCK_EXIT:
+		r = hv_vm_set_bus_lock(vm, cap->args[0]);
+		break;
+	case KVM_CAP_X86_NOTIFY_VMEXIT:
+		r = hv_vm_set_notify(vm, cap->args[0]);
 		break;
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		vm->no_platform_info = !cap->args[0];

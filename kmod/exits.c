@@ -137,24 +137,31 @@ int hv_exit_hlt(struct hv_vcpu *vcpu, bool may_sleep)
 
 int hv_exit_hypercall(struct hv_vcpu *vcpu, bool may_sleep)
 {
+	bool hyperv = false, xen = false;
 	u64 next, result = 0;
-	bool hyperv;
 	int r = hv_insn_end(vcpu, may_sleep, &next, NULL);
 
 	if (r != HV_NEXT_NONE)
 		return r;
-	hyperv = hv_hyperv_hypercalls(vcpu);
-	r = hyperv ? hv_hyperv_hypercall(vcpu, may_sleep) : hv_hypercall(vcpu, &result, may_sleep);
+	if (unlikely(vcpu->xen) && hv_xen_hypercalls(vcpu)) {
+		xen = true;
+		r = hv_xen_hypercall(vcpu, &result, may_sleep);
+	} else if (hv_hyperv_hypercalls(vcpu)) {
+		hyperv = true;
+		r = hv_hyperv_hypercall(vcpu, may_sleep);
+	} else {
+		r = hv_hypercall(vcpu, &result, may_sleep);
+	}
 	if (r == HV_NEXT_SLEEP)
 		return r;
 	vcpu->stats.hypercall_exits++;
 	if (r == HV_NEXT_RESUME)
 		return r;
 	if (r == HV_NEXT_USER) {
-		vcpu->hcall.active = true;
-		vcpu->hcall.hyperv = hyperv;
-		vcpu->hcall.rip = vcpu->regs.rip;
-		vcpu->hcall.next_rip = next;
+		vcpu->hcall = (struct hv_hcall) {
+			.active = true, .hyperv = hyperv, .xen = xen,
+			.rip = vcpu->regs.rip, .next_rip = next,
+		};
 		return r;
 	}
 	if (!hyperv)
@@ -175,7 +182,8 @@ int hv_hypercall_complete(struct hv_vcpu *vcpu)
 	if (hcall->hyperv) {
 		hv_hyperv_set_result(vcpu, READ_ONCE(vcpu->run->hyperv.u.hcall.result));
 	} else {
-		result = READ_ONCE(vcpu->run->hypercall.ret);
+		result = hcall->xen ? READ_ONCE(vcpu->run->xen.u.hcall.result) :
+				      READ_ONCE(vcpu->run->hypercall.ret);
 		vcpu->regs.gpr[HV_RAX] = hv_64bit_mode(vcpu) ? result : (u32)result;
 	}
 	hv_retire(vcpu, hcall->next_rip);

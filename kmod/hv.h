@@ -50,6 +50,8 @@ struct hv_memslots;
 struct hv_cpuid;
 struct hv_hyperv;
 struct hv_hyperv_vm;
+struct hv_xen;
+struct hv_xen_vm;
 struct hv_msr_filter;
 
 /* ---- vCPU registers ------------------------------------------------------------------------ */
@@ -126,6 +128,8 @@ enum hv_req {
 	HV_REQ_APF,		/* pages that were missing have come: hv_apf_update() */
 	HV_REQ_STIMER,		/* a synthetic timer is due: hv_stimers_run() */
 	HV_REQ_HYPERV,		/* user space must hear of something: hv_hyperv_exit() */
+	HV_REQ_BUS_LOCK,	/* KVM_EXIT_X86_BUS_LOCK */
+	HV_REQ_XEN,		/* events that only this thread can deliver: hv_xen_update() */
 	HV_REQ_DEBUG,		/* KVM_EXIT_DEBUG: an emulated instruction was stepped */
 	HV_REQ_SMI,		/* enter SMM */
 	HV_REQ_TPR_ACCESS,	/* KVM_EXIT_TPR_ACCESS */
@@ -243,7 +247,8 @@ struct hv_mmio {
 /* A hypercall that waits for user space's answer (exits.c). */
 struct hv_hcall {
 	bool active;
-	bool hyperv;			/* KVM_EXIT_HYPERV, else KVM_EXIT_HYPERCALL */
+	bool hyperv;			/* KVM_EXIT_HYPERV */
+	bool xen;			/* KVM_EXIT_XEN; else KVM_EXIT_HYPERCALL */
 	u64 rip, next_rip;		/* the instruction, unless user space moved RIP meanwhile */
 };
 
@@ -319,6 +324,7 @@ struct hv_vcpu {
 	struct hv_para para;
 	struct hv_apf apf;
 	struct hv_hyperv *hyperv;	/* x86/hyperv.h; NULL until it is needed, then for ever */
+	struct hv_xen *xen;		/* x86/xen.h; likewise */
 	u32 vp_index;			/* what Hyper-V's interface calls this vCPU */
 	struct hv_fpu fpu;
 	struct hv_mmio mmio;
@@ -328,7 +334,7 @@ struct hv_vcpu {
 
 	struct hv_smm smm;
 	u64 vapic_addr;			/* irq/vapic.c; 0: none */
-	bool tpr_reporting;
+	bool tpr_reporting, bus_locked;	/* the latter: in this KVM_RUN */
 	struct {
 		u64 rip;
 		bool write;
@@ -456,7 +462,7 @@ struct hv_vm {
 	struct hlist_head irq_acks;	/* under irq_lock, read under irq_srcu */
 
 	/* x86/clock.c */
-	spinlock_t clock_lock;
+	raw_spinlock_t clock_lock;	/* also under the scheduler's locks */
 	s64 kvmclock_offset;		/* ns to add to CLOCK_BOOTTIME */
 	u64 clock_base_tsc, clock_base_ns;	/* a point of kvm-clock: host TSC, ns */
 	u64 last_tsc_write, last_tsc_ns;	/* to keep TSCs of vCPUs in step */
@@ -467,6 +473,7 @@ struct hv_vm {
 	u64 msr_wall_clock;
 
 	struct hv_hyperv_vm *hyperv;	/* x86/hyperv.h */
+	struct hv_xen_vm *xen;		/* x86/xen.h; NULL until it is needed, then for ever */
 
 	u64 disabled_quirks;		/* KVM_X86_QUIRK_* */
 	bool x2apic_ids;		/* KVM_GET_LAPIC and MSIs have 32-bit APIC ids */
@@ -477,6 +484,8 @@ struct hv_vm {
 	u64 user_msr_reasons;		/* KVM_MSR_EXIT_REASON_*: failures that user space sees */
 	u64 hypercall_exits;		/* BIT(number): hypercalls that user space handles */
 	u64 disabled_exits;		/* KVM_X86_DISABLE_EXITS_* in force */
+	bool bus_lock_exits;		/* KVM_BUS_LOCK_DETECTION_EXIT */
+	u32 notify_flags, notify_window;	/* KVM_CAP_X86_NOTIFY_VMEXIT */
 	u32 apic_bus_ns;		/* of one tick of the APIC timer's input clock */
 	bool exit_on_emulation_failure;
 	s64 halt_poll_ns;			/* longest to poll; -1: the module's parameter */
@@ -504,6 +513,8 @@ struct hv_x86_ops {
 	struct hv_tdp_format tdp;		/* filled by hw_setup(), as what follows */
 	bool blocks_restart;			/* no kernel can start while it is on */
 	bool exit_timer;			/* the CPU leaves the guest at vcpu->exit_tsc */
+	bool cmci;				/* its CPUs interrupt for corrected errors */
+	bool bus_lock_exit, notify_exit;	/* the CPU can leave the guest for these */
 	u8 tsc_ratio_bits;			/* the TSC can be scaled: bits of the fraction */
 
 	/*
@@ -606,6 +617,7 @@ struct hv_memslots *hv_memslots(struct hv_vm *vm, unsigned int as);
  * functions below that take guest-physical addresses. NULL: MMIO.
  */
 struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn);
+struct hv_memslot *hv_slot_find_as(struct hv_vm *vm, unsigned int as, hv_gfn_t gfn);
 static inline u64 hv_slot_hva(const struct hv_memslot *slot, hv_gfn_t gfn)
 {
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);

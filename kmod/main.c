@@ -323,7 +323,7 @@ static long hv_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KVM_HAS_DEVICE_ATTR:
 		return hv_dev_attr(argp, cmd == KVM_GET_DEVICE_ATTR);
 	case KVM_X86_GET_MCE_CAP_SUPPORTED:
-		mce_cap = HV_MCG_CAP_SUPPORTED;
+		mce_cap = hv_mce_supported();
 		return copy_to_user(argp, &mce_cap, sizeof(mce_cap)) ? -EFAULT : 0;
 	default:
 		return -EINVAL;

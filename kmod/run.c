@@ -106,6 +106,10 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 			hv_smm_enter(vcpu);
 		hv_request(vcpu, HV_REQ_EVENT);
 	}
+	if (hv_request_take(vcpu, HV_REQ_BUS_LOCK)) {
+		vcpu->run->exit_reason = KVM_EXIT_X86_BUS_LOCK;
+		return HV_NEXT_USER;
+	}
 	if (hv_request_take(vcpu, HV_REQ_TPR_ACCESS)) {
 		hv_tpr_access_exit(vcpu);
 		return HV_NEXT_USER;
@@ -131,6 +135,8 @@ static int hv_requests_slow(struct hv_vcpu *vcpu)
 		if (next != HV_NEXT_RESUME)
 			return next;
 	}
+	if (hv_request_take(vcpu, HV_REQ_XEN))
+		hv_xen_update(vcpu);
 	if (hv_request_take(vcpu, HV_REQ_CLOCK) || hv_clock_stale(vcpu)) {
 		hv_clock_update(vcpu);
 		hv_hyperv_clock_update(vcpu);
@@ -273,12 +279,15 @@ void hv_vcpu_unhalt(struct hv_vcpu *vcpu)
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	vcpu->apf.halted = false;
 	WRITE_ONCE(vcpu->para.unhalted, false);
+	if (unlikely(vcpu->xen))
+		hv_xen_poll_end(vcpu);
 }
 
 /* Must the thread of a halted vCPU do something, which may or may not end HLT? */
 static bool hv_vcpu_has_work(const struct hv_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->requests) & (BIT(HV_REQ_APF) | BIT(HV_REQ_STIMER));
+	return READ_ONCE(vcpu->requests) & (BIT(HV_REQ_APF) | BIT(HV_REQ_STIMER) |
+					    BIT(HV_REQ_XEN));
 }
 
 static bool hv_poll(struct hv_vcpu *vcpu)
@@ -400,6 +409,12 @@ static void hv_fill_run(struct hv_vcpu *vcpu)
 	run->cr8 = vcpu->lapic ? hv_lapic_get_cr8(vcpu) : vcpu->user_cr8;
 	run->apic_base = vcpu->msrs.apic_base;
 	run->flags = vcpu->smm.active ? KVM_RUN_X86_SMM : 0;
+	if (unlikely(vcpu->bus_locked)) {
+		/* An exit of another kind carries the news as well. */
+		run->flags |= KVM_RUN_X86_BUS_LOCK;
+		vcpu->bus_locked = false;
+		clear_bit(HV_REQ_BUS_LOCK, &vcpu->requests);
+	}
 	run->ready_for_interrupt_injection = hv_user_irq_ready(vcpu);
 	hv_sync_store(vcpu);
 }
@@ -421,6 +436,9 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 	if (vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED) {
 		if (hv_immediate_exit(run))
 			return -EINTR;
+		/* Events may come before the vCPU does; it is not to wait with them at hand. */
+		if (hv_request_take(vcpu, HV_REQ_XEN))
+			hv_xen_update(vcpu);
 		next = hv_vcpu_block(vcpu);
 		if (next == HV_NEXT_RESUME)
 			next = signal_pending(current) ? -EINTR : -EAGAIN;
@@ -441,6 +459,8 @@ static int hv_run_checked(struct hv_vcpu *vcpu)
 		return -EINTR;
 	if (hv_steal_due(vcpu))
 		hv_request(vcpu, HV_REQ_STEAL);
+	if (unlikely(vcpu->xen))
+		hv_xen_run_begin(vcpu);
 	run->exit_reason = KVM_EXIT_UNKNOWN;
 	return hv_signal_exit(vcpu, hv_run_loop(vcpu));
 }
@@ -460,6 +480,9 @@ int hv_vcpu_run(struct hv_vcpu *vcpu)
 	step = hv_debug_step_begin(vcpu);
 	r = hv_run_checked(vcpu);
 	hv_pv_eoi_disarm(vcpu);
+	/* The guest polls again, if it likes. */
+	if (unlikely(vcpu->xen) && hv_xen_polling(vcpu))
+		hv_vcpu_unhalt(vcpu);
 	if (unlikely(step))
 		vcpu->regs.rflags &= ~X86_EFLAGS_TF;
 	vcpu->stats.user_exits++;

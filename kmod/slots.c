@@ -53,14 +53,24 @@ static unsigned int hv_current_as(struct hv_vm *vm)
 	return vcpu && vcpu->vm == vm && vcpu->smm.active;
 }
 
-struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn)
+static __always_inline struct hv_memslot *hv_slot_search(const struct hv_memslots *slots,
+							 hv_gfn_t gfn)
 {
-	const struct hv_memslots *slots = hv_memslots(vm, hv_current_as(vm));
 	u32 below = hv_slots_below(slots, gfn);
 
 	if (!below || gfn - slots->slot[below - 1]->base_gfn >= slots->slot[below - 1]->npages)
 		return NULL;
 	return slots->slot[below - 1];
+}
+
+struct hv_memslot *hv_slot_find(struct hv_vm *vm, hv_gfn_t gfn)
+{
+	return hv_slot_search(hv_memslots(vm, hv_current_as(vm)), gfn);
+}
+
+struct hv_memslot *hv_slot_find_as(struct hv_vm *vm, unsigned int as, hv_gfn_t gfn)
+{
+	return hv_slot_search(hv_memslots(vm, as), gfn);
 }
 
 /* ---- access to guest-physical memory -------------------------------------------------------- */

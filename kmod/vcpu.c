@@ -133,7 +133,7 @@ static void hv_sched_in(struct preempt_notifier *pn, int cpu)
 
 	WRITE_ONCE(vcpu->displaced, false);
 	hv_vcpu_arrive(vcpu, cpu);
-	if (vcpu->pv.msr_steal_time & KVM_MSR_ENABLED)
+	if ((vcpu->pv.msr_steal_time & KVM_MSR_ENABLED) || hv_xen_accounts(vcpu))
 		hv_request(vcpu, HV_REQ_STEAL);
 }
 
@@ -144,6 +144,8 @@ static void hv_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 	if (!READ_ONCE(current->__state)) {
 		WRITE_ONCE(vcpu->displaced, true);
 		vcpu->stats.preemptions++;
+		if (unlikely(vcpu->xen))
+			hv_xen_preempted(vcpu);
 	}
 	/* It writes to guest memory, which the vCPU's dirty ring hears of. */
 	hv_steal_leave(vcpu);
@@ -204,6 +206,7 @@ void hv_vcpu_destroy(struct hv_vcpu *vcpu)
 	hv_vcpu_forget_thread(vcpu);
 	hv_apf_vcpu_free(vcpu);
 	hv_hyperv_vcpu_free(vcpu);
+	hv_xen_vcpu_free(vcpu);
 	hv_ops.vcpu_free(vcpu);
 	free_page((unsigned long)vcpu->run);
 	free_page((unsigned long)vcpu->pio_data);
@@ -245,6 +248,8 @@ static struct hv_vcpu *hv_vcpu_alloc(struct hv_vm *vm, u32 id)
 		r = hv_fpu_init(vcpu);
 	if (!r && hv_irqchip_in_kernel(vm))
 		r = hv_lapic_create(vcpu);
+	if (!r && vm->xen)
+		r = hv_xen_vcpu_create(vcpu);
 	if (r)
 		goto destroy;
 	vcpu->mp_state = !vcpu->lapic || id == vm->bsp_id ? KVM_MP_STATE_RUNNABLE :

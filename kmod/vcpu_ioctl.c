@@ -70,11 +70,15 @@ long hv_copy_hyperv_cpuid(const struct hv_vcpu *vcpu, struct kvm_cpuid2 __user *
 	return 0;
 }
 
-/* The number of MSRs handled before the first that could not be: what KVM returns. */
+/*
+ * The number of MSRs handled before the first that could not be: what KVM returns. Or -errno, if
+ * that has nothing to do with the MSR.
+ */
 static long hv_ioctl_msrs(struct hv_vcpu *vcpu, struct kvm_msrs __user *arg, bool set)
 {
 	struct kvm_msr_entry entry;
 	struct kvm_msrs head;
+	int r;
 	u32 i;
 
 	if (copy_from_user(&head, arg, sizeof(head)))
@@ -84,14 +88,15 @@ static long hv_ioctl_msrs(struct hv_vcpu *vcpu, struct kvm_msrs __user *arg, boo
 	for (i = 0; i < head.nmsrs; i++) {
 		if (copy_from_user(&entry, &arg->entries[i], sizeof(entry)))
 			return -EFAULT;
-		if (set) {
-			if (hv_msr_set(vcpu, entry.index, entry.data, true, true))
-				break;
-			continue;
-		}
-		if (hv_msr_get(vcpu, entry.index, &entry.data, true))
+		if (set)
+			r = hv_msr_set(vcpu, entry.index, entry.data, true, true);
+		else
+			r = hv_msr_get(vcpu, entry.index, &entry.data, true);
+		if (r < 0)
+			return r;
+		if (r)
 			break;
-		if (copy_to_user(&arg->entries[i], &entry, sizeof(entry)))
+		if (!set && copy_to_user(&arg->entries[i], &entry, sizeof(entry)))
 			return -EFAULT;
 	}
 	return i;
@@ -488,6 +493,8 @@ static long hv_ioctl_loaded(struct hv_vcpu *vcpu, unsigned int cmd, unsigned lon
 	case KVM_PRE_FAULT_MEMORY:	return hv_ioctl_pre_fault(vcpu, argp);
 	case KVM_KVMCLOCK_CTRL:		return hv_ioctl_clock_ctrl(vcpu);
 	case KVM_ENABLE_CAP:		return hv_ioctl_enable_cap(vcpu, argp);
+	case KVM_XEN_VCPU_GET_ATTR:
+	case KVM_XEN_VCPU_SET_ATTR:	return hv_xen_vcpu_ioctl(vcpu, cmd, argp);
 	case KVM_GET_TSC_KHZ:		return vcpu->pv.tsc_khz;
 	case KVM_SET_TSC_KHZ:		return hv_tsc_set_khz(vcpu, arg);
 	case KVM_HAS_DEVICE_ATTR:
@@ -510,6 +517,12 @@ long hv_vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EINVAL;
 	if (cmd == KVM_GET_STATS_FD)
 		return hv_vcpu_stats_fd(vcpu);
+	/* It concerns the whole VM, whose lock comes before the vCPU's. */
+	if (cmd == KVM_XEN_VCPU_GET_ATTR || cmd == KVM_XEN_VCPU_SET_ATTR) {
+		r = hv_xen_vm_prepare(vm);
+		if (r)
+			return r;
+	}
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	hv_vcpu_load(vcpu);

@@ -367,6 +367,11 @@ static long hv_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hv_vm_set_nr_mmu_pages(vm, arg);
 	case KVM_GET_TSC_KHZ:
 		return READ_ONCE(vm->default_tsc_khz);
+	case KVM_XEN_HVM_CONFIG:
+	case KVM_XEN_HVM_GET_ATTR:
+	case KVM_XEN_HVM_SET_ATTR:
+	case KVM_XEN_HVM_EVTCHN_SEND:
+		return hv_xen_vm_ioctl(vm, cmd, argp);
 	case KVM_SET_TSC_KHZ:
 		return hv_tsc_set_default_khz(vm, arg);
 	default:
@@ -405,6 +410,7 @@ static void hv_vm_free(struct hv_vm *vm)
 		hv_vcpu_destroy(vcpu);
 	xa_destroy(&vm->vcpus);
 	hv_hyperv_vm_free(vm);
+	hv_xen_vm_free(vm);
 	hv_irq_vm_free(vm);
 	hv_slots_free(vm);
 	hv_msr_filter_free(vm);
@@ -442,7 +448,7 @@ static struct hv_vm *hv_vm_alloc(void)
 	spin_lock_init(&vm->apic_map_lock);
 	spin_lock_init(&vm->irqfds_lock);
 	spin_lock_init(&vm->ring_lock);
-	spin_lock_init(&vm->clock_lock);
+	raw_spin_lock_init(&vm->clock_lock);
 	xa_init(&vm->vcpus);
 	init_waitqueue_head(&vm->quiesce_wait);
 	INIT_LIST_HEAD(&vm->irqfds);

@@ -94,6 +94,10 @@ struct hv_irq_route {
 			u32 vp;		/* Hyper-V: whose... */
 			u32 sint;	/* ...synthetic interrupt source */
 		};
+		struct {
+			u32 vcpu;	/* Xen: id of the vCPU... */
+			u32 port;	/* ...that gets this event */
+		};
 		struct hv_apic_irq msi;
 	};
 };

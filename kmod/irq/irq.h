@@ -66,6 +66,16 @@ int hv_irq_set_routing(struct hv_vm *vm, const struct kvm_irq_routing_entry *ent
 int hv_irq_signal_msi(struct hv_vm *vm, const struct kvm_msi *msi);
 
 /*
+ * Xen's event channels (x86/xen_event.c) as an interrupt controller: send an event to a port (any
+ * context, as hv_apic_deliver() or -errno). For vCPUs that have vcpu->xen, on their own thread:
+ * does the VM's vector wait, which one is it; the local APIC has been turned on.
+ */
+int hv_xen_set_irq(struct hv_vm *vm, u32 vcpu_id, u32 port);
+bool hv_xen_irq_pending(struct hv_vcpu *vcpu);
+u8 hv_xen_upcall_vector(const struct hv_vcpu *vcpu);
+void hv_xen_apic_enabled(struct hv_vcpu *vcpu);
+
+/*
  * Hyper-V's SynIC (x86/synic.c) as an interrupt controller: raise a SINT of a VP (any context, as
  * hv_apic_deliver() or -errno); what its vectors mean to the local APIC.
  */
@@ -143,6 +153,9 @@ int hv_lapic_hyperv_get(struct hv_vcpu *vcpu, enum hv_lapic_hyperv_reg reg, u64 
 int hv_lapic_hyperv_set(struct hv_vcpu *vcpu, enum hv_lapic_hyperv_reg reg, u64 value);
 /* HV_REQ_IOAPIC_EOI: the vector for KVM_EXIT_IOAPIC_EOI. */
 u8 hv_lapic_eoi_vector(const struct hv_vcpu *vcpu);
+/* Corrected machine checks: there is (or is no longer) an LVT entry for them; raise it. */
+void hv_lapic_cmci_changed(struct hv_vcpu *vcpu);
+void hv_lapic_cmci(struct hv_vcpu *vcpu);
 u64 hv_lapic_get_tscdeadline(const struct hv_vcpu *vcpu);
 void hv_lapic_set_tscdeadline(struct hv_vcpu *vcpu, u64 value);
 int hv_lapic_mmio_read(struct hv_vcpu *vcpu, u64 addr, u32 len, void *data);

@@ -79,13 +79,19 @@ static void hv_lapic_clear_irr(struct hv_lapic *l, u8 vector)
 
 /* ---- what is pending ----------------------------------------------------------------------- */
 
-static bool hv_extint_pending(const struct hv_vcpu *vcpu)
+static bool hv_8259_pending(const struct hv_vcpu *vcpu)
 {
 	const struct hv_vm *vm = vcpu->vm;
 
 	if (vm->pic)
 		return unlikely(READ_ONCE(vm->pic->output)) && hv_lapic_takes_pic(vcpu->lapic);
 	return unlikely(vcpu->events.user_irq >= 0) && hv_lapic_takes_pic(vcpu->lapic);
+}
+
+/* Interrupts that no EOI ends: those of an 8259, and Xen's. */
+static bool hv_extint_pending(struct hv_vcpu *vcpu)
+{
+	return (unlikely(vcpu->xen) && hv_xen_irq_pending(vcpu)) || hv_8259_pending(vcpu);
 }
 
 int hv_irq_pending(struct hv_vcpu *vcpu)
@@ -109,6 +115,13 @@ static int hv_extint_ack(struct hv_vcpu *vcpu)
 {
 	int vector;
 
+	if (unlikely(vcpu->xen)) {
+		if (hv_xen_irq_pending(vcpu))
+			return hv_xen_upcall_vector(vcpu);
+		/* The guest has taken it back meanwhile. */
+		if (!hv_8259_pending(vcpu))
+			return -1;
+	}
 	if (vcpu->vm->pic)
 		return hv_pic_inta(vcpu->vm->pic);
 	vector = vcpu->events.user_irq;
@@ -303,6 +316,12 @@ bool hv_lapic_lvt_raise(struct hv_lapic *l, u32 reg)
 	return true;
 }
 
+void hv_lapic_cmci(struct hv_vcpu *vcpu)
+{
+	if (vcpu->lapic)
+		hv_lapic_lvt_raise(vcpu->lapic, HV_APIC_LVT_CMCI);
+}
+
 /* ---- registers ----------------------------------------------------------------------------- */
 
 /* Bits of LVT entries that software can write, by register (SDM figure 11-8). */
@@ -316,6 +335,7 @@ static u32 hv_lapic_lvt_writable(const struct hv_lapic *l, u32 reg)
 		if (l->vcpu->cpuid && l->vcpu->cpuid->has_tsc_deadline)
 			mask |= HV_APIC_TIMER_DEADLINE;
 		return mask;
+	case HV_APIC_LVT_CMCI:
 	case HV_APIC_LVT_THERMAL:
 	case HV_APIC_LVT_PERF:
 		return mask | HV_APIC_LVT_MODE;
@@ -356,10 +376,15 @@ static void hv_lapic_write_spiv(struct hv_lapic *l, u32 value)
 	if (enable == l->sw_enabled)
 		return;
 	WRITE_ONCE(l->sw_enabled, enable);
+	if (enable && unlikely(l->vcpu->xen))
+		hv_xen_apic_enabled(l->vcpu);
 	/* Software disable masks all LVT entries (SDM 11.4.7.2). */
 	for (i = 0; !enable && i < ARRAY_SIZE(hv_lapic_lvts); i++)
 		hv_apic_write(l, hv_lapic_lvts[i],
 			      hv_apic_read(l, hv_lapic_lvts[i]) | HV_APIC_LVT_MASKED);
+	if (!enable && hv_mce_has_cmci(l->vcpu))
+		hv_apic_write(l, HV_APIC_LVT_CMCI,
+			      hv_apic_read(l, HV_APIC_LVT_CMCI) | HV_APIC_LVT_MASKED);
 	hv_request(l->vcpu, HV_REQ_EVENT);
 }
 
@@ -385,6 +410,8 @@ int hv_lapic_reg_read(struct hv_lapic *l, u32 reg, u32 *value)
 	u64 readable = HV_LAPIC_READABLE | (l->x2apic ? 0 : HV_LAPIC_READABLE_XAPIC);
 
 	*value = 0;
+	if (unlikely(reg == HV_APIC_LVT_CMCI) && hv_mce_has_cmci(l->vcpu))
+		readable |= HV_REG(HV_APIC_LVT_CMCI);
 	if (!(readable & HV_REG(reg)))
 		return 1;
 	switch (reg) {
@@ -461,6 +488,10 @@ int hv_lapic_reg_write(struct hv_lapic *l, u32 reg, u32 value)
 		hv_apic_write(l, reg, value);
 		hv_lapic_send_ipi(l, value, hv_apic_read(l, HV_APIC_ICR2) >> 24);
 		return 0;
+	case HV_APIC_LVT_CMCI:
+		if (!hv_mce_has_cmci(l->vcpu))
+			return 1;
+		fallthrough;
 	case HV_APIC_LVT_TIMER:
 	case HV_APIC_LVT_THERMAL:
 	case HV_APIC_LVT_PERF:

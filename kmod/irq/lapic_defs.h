@@ -49,6 +49,7 @@
 
 /* Version register: an integrated APIC with six LVT entries (SDM 11.4.8) */
 #define HV_APIC_VERSION_VALUE	0x00050014U
+#define HV_APIC_VERSION_ONE_LVT	0x00010000U	/* an entry more */
 #define HV_APIC_VERSION_DIRECTED_EOI	BIT(24)
 
 /* Spurious vector register (SDM 11.9) */

@@ -121,6 +121,32 @@ int hv_lapic_set_base(struct hv_vcpu *vcpu, u64 value, bool host_initiated)
 
 /* ---- reset, INIT, SIPI --------------------------------------------------------------------- */
 
+static void hv_lapic_set_version(struct hv_lapic *l)
+{
+	u32 version = HV_APIC_VERSION_VALUE;
+
+	if (!l->vcpu->vm->ioapic)
+		version |= HV_APIC_VERSION_DIRECTED_EOI;
+	if (hv_mce_has_cmci(l->vcpu))
+		version += HV_APIC_VERSION_ONE_LVT;
+	hv_apic_write(l, HV_APIC_VERSION, version);
+}
+
+void hv_lapic_cmci_changed(struct hv_vcpu *vcpu)
+{
+	struct hv_lapic *l = vcpu->lapic;
+	u32 lvt;
+
+	if (!l)
+		return;
+	lvt = hv_apic_read(l, HV_APIC_LVT_CMCI);
+	if (!hv_mce_has_cmci(vcpu))
+		hv_apic_write(l, HV_APIC_LVT_CMCI, 0);
+	else if (!lvt)
+		hv_apic_write(l, HV_APIC_LVT_CMCI, HV_APIC_LVT_MASKED);
+	hv_lapic_set_version(l);
+}
+
 static void hv_lapic_reset_regs(struct hv_lapic *l)
 {
 	static const u16 lvts[] = {
@@ -128,16 +154,14 @@ static void hv_lapic_reset_regs(struct hv_lapic *l)
 		HV_APIC_LVT_LINT0, HV_APIC_LVT_LINT1, HV_APIC_LVT_ERROR,
 	};
 	struct hv_vm *vm = l->vcpu->vm;
-	u32 id = hv_apic_read(l, HV_APIC_ID), version = HV_APIC_VERSION_VALUE;
+	u32 id = hv_apic_read(l, HV_APIC_ID);
 	unsigned int i;
 
 	memset(l->regs, 0, PAGE_SIZE);
 	hv_apic_write(l, HV_APIC_ID, id);
 	if (l->x2apic)
 		hv_apic_write(l, HV_APIC_LDR, hv_lapic_x2_ldr(id));
-	if (!vm->ioapic)
-		version |= HV_APIC_VERSION_DIRECTED_EOI;
-	hv_apic_write(l, HV_APIC_VERSION, version);
+	hv_lapic_cmci_changed(l->vcpu);
 	hv_apic_write(l, HV_APIC_DFR, HV_APIC_DFR_FLAT);
 	hv_apic_write(l, HV_APIC_SPIV, 0xff);
 	for (i = 0; i < ARRAY_SIZE(lvts); i++)

@@ -65,6 +65,8 @@ static int hv_route_set(struct hv_vm *vm, const struct hv_irq_route *route, u32 
 		return level ? hv_apic_deliver(vm, NULL, &route->msi) : -1;
 	if (route->type == KVM_IRQ_ROUTING_HV_SINT)
 		return level ? hv_synic_set_irq(vm, route->vp, route->sint) : -1;
+	if (route->type == KVM_IRQ_ROUTING_XEN_EVTCHN)
+		return level ? hv_xen_set_irq(vm, route->vcpu, route->port) : -1;
 	if (route->chip == KVM_IRQCHIP_IOAPIC)
 		return hv_ioapic_set_irq(vm->ioapic, route->pin, source_id, level);
 	return hv_pic_set_irq(vm->pic, route->pin, source_id, level);
@@ -248,6 +250,13 @@ static int hv_route_parse(struct hv_vm *vm, const struct kvm_irq_routing_entry *
 	case KVM_IRQ_ROUTING_HV_SINT:
 		route->vp = ue->u.hv_sint.vcpu;
 		route->sint = ue->u.hv_sint.sint;
+		return 0;
+	case KVM_IRQ_ROUTING_XEN_EVTCHN:
+		/* Which vCPUs and ports there are may change later, as it may with MSIs. */
+		if (ue->u.xen_evtchn.priority != KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
+			return -EINVAL;
+		route->vcpu = ue->u.xen_evtchn.vcpu;
+		route->port = ue->u.xen_evtchn.port;
 		return 0;
 	case KVM_IRQ_ROUTING_IRQCHIP:
 		break;

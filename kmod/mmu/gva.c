@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The guest's page tables, walked for a vCPU; see gva.h. */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <asm/processor-flags.h>
 
@@ -118,27 +119,21 @@ static bool hv_walk_quick(struct hv_vcpu *vcpu, u64 la, u32 access, u64 *gpa)
 	return true;
 }
 
-int hv_gva_translate(struct hv_vcpu *vcpu, u64 la, u32 access, bool may_sleep, u64 *gpa,
-		     u32 *error)
+/* Tables that others change all the time: no reason to fail, for who can wait. */
+static bool hv_walk_again(int ret, bool may_sleep)
+{
+	if (ret != -EAGAIN || !may_sleep || fatal_signal_pending(current))
+		return false;
+	cond_resched();
+	return true;
+}
+
+static noinline int hv_walk_fully(struct hv_vcpu *vcpu, u64 la, u32 access, bool may_sleep,
+				  u64 *gpa, u32 *error)
 {
 	struct hv_walk_ctx ctx = { .vcpu = vcpu, .may_sleep = may_sleep };
 	const struct hv_regs *r = &vcpu->regs;
-	struct hv_walk_result res;
-	struct hv_walk_env env;
-	bool done;
-	int ret;
-
-	hv_regs_need(vcpu, HV_REGS_CR);
-	if (!(r->cr0 & X86_CR0_PG)) {
-		*gpa = la;
-		return 0;
-	}
-	pagefault_disable();
-	done = hv_walk_quick(vcpu, la, access, gpa);
-	pagefault_enable();
-	if (done)
-		return 0;
-	env = (struct hv_walk_env) {
+	struct hv_walk_env env = {
 		.ops = &hv_walk_ops,
 		.ctx = &ctx,
 		.cr0 = r->cr0,
@@ -150,8 +145,29 @@ int hv_gva_translate(struct hv_vcpu *vcpu, u64 la, u32 access, bool may_sleep, u
 		.pku = vcpu->cpuid->has_pku,
 		.maxphyaddr = vcpu->cpuid->maxphyaddr,
 	};
-	ret = hv_walk(&env, la, access, &res);
+	struct hv_walk_result res;
+	int ret;
+
+	do {
+		ret = hv_walk(&env, la, access, &res);
+	} while (hv_walk_again(ret, may_sleep));
 	*gpa = res.gpa;
 	*error = res.error;
 	return ret;
+}
+
+int hv_gva_translate(struct hv_vcpu *vcpu, u64 la, u32 access, bool may_sleep, u64 *gpa,
+		     u32 *error)
+{
+	bool done;
+
+	hv_regs_need(vcpu, HV_REGS_CR);
+	if (!(vcpu->regs.cr0 & X86_CR0_PG)) {
+		*gpa = la;
+		return 0;
+	}
+	pagefault_disable();
+	done = hv_walk_quick(vcpu, la, access, gpa);
+	pagefault_enable();
+	return done ? 0 : hv_walk_fully(vcpu, la, access, may_sleep, gpa, error);
 }

@@ -78,7 +78,8 @@ static const struct vmx_control vmx_secondary = {
 	VMX_CPU2_EPT | VMX_CPU2_VPID | VMX_CPU2_UNRESTRICTED,
 	VMX_CPU2_RDTSCP | VMX_CPU2_WBINVD | VMX_CPU2_INVPCID | VMX_CPU2_ENCLS | VMX_CPU2_XSAVES |
 	VMX_CPU2_PCONFIG | VMX_CPU2_ENCLV | VMX_CPU2_PLE | VMX_CPU2_APICV |
-	VMX_CPU2_APIC_ACCESS | VMX_CPU2_PML | VMX_CPU2_TSC_SCALING,
+	VMX_CPU2_APIC_ACCESS | VMX_CPU2_PML | VMX_CPU2_TSC_SCALING | VMX_CPU2_BUS_LOCK |
+	VMX_CPU2_NOTIFY,
 	&vmx_caps.cpu2,
 };
 
@@ -134,6 +135,9 @@ static int vmx_read_controls(u64 basic)
 	apicv = apicv && (vmx_caps.cpu2 & VMX_CPU2_APICV) == VMX_CPU2_APICV;
 	vmx_caps.apicv = apicv;
 	vmx_caps.cpu2 &= ~(VMX_CPU2_APICV | VMX_CPU2_APIC_ACCESS);
+	/* Turned on for the VMs whose user space wants to know. */
+	hv_ops.bus_lock_exit = vmx_caps.cpu2 & VMX_CPU2_BUS_LOCK;
+	hv_ops.notify_exit = vmx_caps.cpu2 & VMX_CPU2_NOTIFY;
 	/* Without EPT these exit; all CPUs with unrestricted guest can turn them off. */
 	if (vmx_caps.cpu & (VMX_CPU_CR3_LOAD | VMX_CPU_CR3_STORE | VMX_CPU_INVLPG)) {
 		pr_err("this CPU has VMX that cannot leave CR3 to guests, which hv needs\n");

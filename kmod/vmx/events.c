@@ -162,6 +162,7 @@ static bool vmx_interrupts_delivery(u32 reason)
 	case VMX_EXIT_EPT_VIOLATION:
 	case VMX_EXIT_EPT_MISCONFIG:
 	case VMX_EXIT_PML_FULL:
+	case VMX_EXIT_NOTIFY:
 		return true;
 	default:
 		return false;
@@ -177,6 +178,8 @@ static bool vmx_nmi_unblocked(u32 reason)
 	case VMX_EXIT_EPT_VIOLATION:
 	case VMX_EXIT_PML_FULL:
 		return vmx_read(VMX_EXIT_QUALIFICATION) & VMX_EPTV_NMI_UNBLOCKED;
+	case VMX_EXIT_NOTIFY:
+		return vmx_read(VMX_EXIT_QUALIFICATION) & VMX_NOTIFY_NMI_UNBLOCKED;
 	case VMX_EXIT_EXCEPTION_NMI:
 		info = vmx_read(VMX_EXIT_INTR_INFO);
 		return (info & VMX_INTR_NMI_UNBLOCKED) && (info & VMX_INTR_VECTOR) != 8;

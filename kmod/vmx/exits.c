@@ -386,6 +386,26 @@ static int vmx_exit_load_pdptes(struct hv_vcpu *vcpu, bool may_sleep)
 	return HV_NEXT_RESUME;
 }
 
+/* The instruction with the lock has been executed. */
+static int vmx_exit_bus_lock(struct hv_vcpu *vcpu, bool may_sleep)
+{
+	vcpu->bus_locked = true;
+	hv_request(vcpu, HV_REQ_BUS_LOCK);
+	return HV_NEXT_RESUME;
+}
+
+/* The guest has kept the CPU from noticing interrupts for as long as user space allows. */
+static int vmx_exit_notify(struct hv_vcpu *vcpu, bool may_sleep)
+{
+	bool invalid = vmx_read(VMX_EXIT_QUALIFICATION) & VMX_NOTIFY_INVALID;
+
+	if (!invalid && !(vcpu->vm->notify_flags & KVM_X86_NOTIFY_VMEXIT_USER))
+		return HV_NEXT_RESUME;
+	vcpu->run->exit_reason = KVM_EXIT_NOTIFY;
+	vcpu->run->notify.flags = invalid ? KVM_NOTIFY_CONTEXT_INVALID : 0;
+	return HV_NEXT_USER;
+}
+
 static const vmx_handler vmx_handlers[VMX_NR_EXITS] = {
 	[VMX_EXIT_EXCEPTION_NMI]	= vmx_exit_exception,
 	[VMX_EXIT_TRIPLE_FAULT]		= vmx_exit_triple_fault,
@@ -419,6 +439,8 @@ static const vmx_handler vmx_handlers[VMX_NR_EXITS] = {
 	[VMX_EXIT_ENCLS]		= hv_exit_ud,
 	[VMX_EXIT_PCONFIG]		= hv_exit_ud,
 	[VMX_EXIT_ENCLV]		= hv_exit_ud,
+	[VMX_EXIT_BUS_LOCK]		= vmx_exit_bus_lock,
+	[VMX_EXIT_NOTIFY]		= vmx_exit_notify,
 };
 
 static int vmx_exit_other(struct hv_vcpu *vcpu, u32 reason, bool may_sleep)
@@ -436,6 +458,12 @@ static int vmx_exit_other(struct hv_vcpu *vcpu, u32 reason, bool may_sleep)
 	}
 	if (reason & VMX_EXIT_FAILED_ENTRY)
 		return vmx_fail_entry(vcpu, reason);
+	if (reason & VMX_EXIT_BUS_LOCKED) {
+		/* Another exit came with it: user space hears of the lock after that. */
+		to_vmx(vcpu)->exit_reason &= ~VMX_EXIT_BUS_LOCKED;
+		vmx_exit_bus_lock(vcpu, may_sleep);
+		return vmx_handle_exit(vcpu, may_sleep);
+	}
 	reason &= VMX_EXIT_BASIC;
 	if (reason < VMX_NR_EXITS && vmx_handlers[reason])
 		return vmx_handlers[reason](vcpu, may_sleep);

@@ -195,6 +195,8 @@ static void vmx_controls_init(struct vmx_vcpu *vmx)
 		vmx_write(VMX_PLE_GAP, VMX_SPIN_GAP);
 		vmx_write(VMX_PLE_WINDOW, VMX_SPIN_WINDOW);
 	}
+	if (vmx_caps.cpu2 & VMX_CPU2_NOTIFY)
+		vmx_write(VMX_NOTIFY_WINDOW, vmx->vcpu.vm->notify_window);
 	if (vmx_caps.cpu2 & VMX_CPU2_XSAVES)
 		vmx_write(VMX_XSS_EXIT_BITMAP, 0);
 	/* Neither SGX nor PCONFIG is offered: exit, for #UD. */
@@ -267,6 +269,10 @@ static u32 vmx_cpu2_of(const struct vmx_vcpu *vmx)
 		off |= VMX_CPU2_PLE;
 	if (!atomic_read(&vmx->vcpu.vm->nr_logging))
 		off |= VMX_CPU2_PML;
+	if (!READ_ONCE(vmx->vcpu.vm->bus_lock_exits))
+		off |= VMX_CPU2_BUS_LOCK;
+	if (!vmx->vcpu.vm->notify_flags)
+		off |= VMX_CPU2_NOTIFY;
 	return (vmx_caps.cpu2 & ~off) | vmx->apic_ctls |
 	       (vmx->vcpu.pv.tsc_ratio ? VMX_CPU2_TSC_SCALING : 0);
 }

@@ -76,6 +76,7 @@
 #define VMX_CPU2_CONTROLS		0x401e
 #define VMX_PLE_GAP			0x4020
 #define VMX_PLE_WINDOW			0x4022
+#define VMX_NOTIFY_WINDOW		0x4024	/* instruction-timeout control */
 /* 32-bit read-only fields */
 #define VMX_INSN_ERROR			0x4400
 #define VMX_EXIT_REASON			0x4402
@@ -175,6 +176,8 @@
 #define VMX_CPU2_TSC_SCALING		BIT(25)
 #define VMX_CPU2_PCONFIG		BIT(27)
 #define VMX_CPU2_ENCLV			BIT(28)
+#define VMX_CPU2_BUS_LOCK		BIT(30)	/* VMM bus-lock detection */
+#define VMX_CPU2_NOTIFY			BIT(31)	/* instruction timeout */
 
 #define VMX_EXIT_CTL_SAVE_DEBUG		BIT(2)
 #define VMX_EXIT_CTL_HOST_64		BIT(9)
@@ -269,6 +272,7 @@
 /* ---- exits, appendix C and 27.2.1 ------------------------------------------------------------ */
 
 #define VMX_EXIT_BASIC			0xffffu
+#define VMX_EXIT_BUS_LOCKED		BIT(26)	/* besides: a bus lock was detected */
 #define VMX_EXIT_FAILED_ENTRY		BIT(31)
 
 #define VMX_EXIT_EXCEPTION_NMI		0
@@ -327,7 +331,13 @@
 #define VMX_EXIT_XRSTORS		64
 #define VMX_EXIT_PCONFIG		65
 #define VMX_EXIT_ENCLV			70
-#define VMX_NR_EXITS			71
+#define VMX_EXIT_BUS_LOCK		74
+#define VMX_EXIT_NOTIFY			75
+#define VMX_NR_EXITS			76
+
+/* Exit qualification of VMX_EXIT_NOTIFY (27.2.1) */
+#define VMX_NOTIFY_INVALID		BIT(0)	/* the guest cannot go on */
+#define VMX_NOTIFY_NMI_UNBLOCKED	BIT(12)
 
 /* Qualification of control-register accesses, table 27-3 */
 #define VMX_CR_NUMBER(q)		((q) & 0xf)

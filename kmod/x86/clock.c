@@ -19,6 +19,7 @@
 #include <linux/time64.h>
 #include <linux/timekeeper_internal.h>
 #include <linux/timekeeping.h>
+#include <linux/uaccess.h>
 #include <linux/workqueue.h>
 #include <asm/msr.h>
 #include <asm/tsc.h>
@@ -81,6 +82,14 @@ static u32 hv_tsc_rate(const struct hv_vcpu *vcpu)
 	return READ_ONCE(vcpu->pv.tsc_ratio) ? vcpu->pv.tsc_khz : tsc_khz;
 }
 
+void hv_clock_rate(const struct hv_vcpu *vcpu, u32 *mul, s8 *shift)
+{
+	struct hv_scale s = hv_scale_of(hv_tsc_rate(vcpu));
+
+	*mul = s.mul;
+	*shift = s.shift;
+}
+
 /* ---- the VM's clock ------------------------------------------------------------------------ */
 
 /* vm->clock_lock held: move the pair to now. */
@@ -106,10 +115,10 @@ static u64 hv_clock_read(struct hv_vm *vm, u64 *tsc)
 	unsigned long flags;
 	u64 ns;
 
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	*tsc = rdtsc_ordered();
 	ns = hv_pair_read(vm, *tsc);
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 	return ns;
 }
 
@@ -144,6 +153,13 @@ static bool hv_clock_stable(struct hv_vm *vm)
 	return READ_ONCE(hv_host_on_tsc) && hv_tsc_in_step(vm);
 }
 
+/* Has the guest a page with the clock? */
+static bool hv_clock_wanted(const struct hv_vcpu *vcpu)
+{
+	return (READ_ONCE(vcpu->pv.msr_system_time) & HV_PV_TIME_ENABLED) ||
+	       unlikely(hv_xen_has_clock(vcpu));
+}
+
 /* All pages are stale. */
 static void hv_clock_request_all(struct hv_vm *vm)
 {
@@ -155,7 +171,7 @@ static void hv_clock_request_all(struct hv_vm *vm)
 		return;
 	reference = hv_hyperv_clock_changed(vm);
 	hv_for_each_vcpu(vm, vcpu, i)
-		if (reference || (READ_ONCE(vcpu->pv.msr_system_time) & HV_PV_TIME_ENABLED))
+		if (reference || hv_clock_wanted(vcpu))
 			hv_request_kick(vcpu, HV_REQ_CLOCK);
 }
 
@@ -183,10 +199,10 @@ int hv_clock_set_ioctl(struct hv_vm *vm, const struct kvm_clock_data *data)
 	/* The time that passed while the VM was on its way; never backwards. */
 	if ((data->flags & KVM_CLOCK_REALTIME) && now > data->realtime)
 		clock += now - data->realtime;
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	vm->kvmclock_offset = clock - ktime_get_boottime_ns();
 	hv_pair_take(vm);
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 	hv_clock_request_all(vm);
 	return 0;
 }
@@ -200,37 +216,51 @@ static void hv_clock_fill(struct hv_vcpu *vcpu, struct hv_pv_time *t)
 	unsigned long flags;
 	u64 tsc;
 
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	tsc = rdtsc_ordered();
 	hv_pair_read(vm, tsc);		/* takes a new pair where the old one does not hold */
 	t->tsc_timestamp = hv_tsc_scale(vcpu, vm->clock_base_tsc) + vcpu->pv.tsc_offset;
 	t->system_time = vm->clock_base_ns;
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 	scale = hv_scale_of(hv_tsc_rate(vcpu));
 	t->tsc_to_system_mul = scale.mul;
 	t->tsc_shift = scale.shift;
 }
 
-int hv_clock_update(struct hv_vcpu *vcpu)
+static int hv_clock_get_page(struct hv_vcpu *vcpu, const struct hv_clock_page *page,
+			     struct hv_pv_time *t)
 {
-	u64 gpa = vcpu->pv.msr_system_time & ~HV_PV_TIME_ENABLED;
-	struct hv_vm *vm = vcpu->vm;
+	if (!page->hva)
+		return hv_guest_read(vcpu->vm, page->gpa, t, sizeof(*t));
+	return copy_from_user(t, page->hva, sizeof(*t)) ? -EFAULT : 0;
+}
+
+static int hv_clock_put_page(struct hv_vcpu *vcpu, const struct hv_clock_page *page,
+			     const void *data, unsigned int len)
+{
+	if (!page->hva)
+		return hv_guest_write(vcpu->vm, page->gpa, data, len);
+	return copy_to_user(page->hva, data, len) ? -EFAULT : 0;
+}
+
+int hv_clock_write(struct hv_vcpu *vcpu, const struct hv_clock_page *page)
+{
 	struct hv_pv_time t;
 	u8 flags;
 
-	if (!(vcpu->pv.msr_system_time & HV_PV_TIME_ENABLED))
-		return 0;
-	if (hv_guest_read(vm, gpa, &t, sizeof(t)))
+	if (hv_clock_get_page(vcpu, page, &t))
 		return -EFAULT;
 	/* The guest clears this one when it has seen it. */
 	flags = t.flags & HV_PV_TIME_GUEST_STOPPED;
 	if (vcpu->pv.guest_stopped)
 		flags |= HV_PV_TIME_GUEST_STOPPED;
-	if (hv_clock_stable(vm))
+	if (!page->unstable && hv_clock_stable(vcpu->vm))
 		flags |= HV_PV_TIME_TSC_STABLE;
 
+	/* It comes first. */
+	BUILD_BUG_ON(offsetof(struct hv_pv_time, version) != 0);
 	t.version = (t.version + 1) | 1;
-	if (hv_guest_write(vm, gpa, &t.version, sizeof(t.version)))
+	if (hv_clock_put_page(vcpu, page, &t.version, sizeof(t.version)))
 		return -EFAULT;
 	/* Readers must see the odd version before any of the new data, and the even one after. */
 	smp_wmb();
@@ -238,15 +268,24 @@ int hv_clock_update(struct hv_vcpu *vcpu)
 	t.flags = flags;
 	t.pad = 0;
 	memset(t.pad2, 0, sizeof(t.pad2));
-	if (hv_guest_write(vm, gpa, &t, sizeof(t)))
+	if (hv_clock_put_page(vcpu, page, &t, sizeof(t)))
 		return -EFAULT;
 	smp_wmb();
 	t.version++;
-	if (hv_guest_write(vm, gpa, &t.version, sizeof(t.version)))
-		return -EFAULT;
-	vcpu->pv.guest_stopped = false;
+	return hv_clock_put_page(vcpu, page, &t.version, sizeof(t.version));
+}
+
+void hv_clock_update(struct hv_vcpu *vcpu)
+{
+	struct hv_clock_page page = { .gpa = vcpu->pv.msr_system_time & ~HV_PV_TIME_ENABLED };
+
+	if (vcpu->pv.msr_system_time & HV_PV_TIME_ENABLED) {
+		if (!hv_clock_write(vcpu, &page))
+			vcpu->pv.guest_stopped = false;
+	}
+	if (unlikely(vcpu->xen))
+		hv_xen_clock_update(vcpu);
 	vcpu->pv.clock_written_ns = ktime_get_boottime_ns();
-	return 0;
 }
 
 bool hv_clock_line_get(struct hv_vm *vm, struct hv_clock_line *line)
@@ -268,7 +307,7 @@ bool hv_clock_line_get(struct hv_vm *vm, struct hv_clock_line *line)
 
 bool hv_clock_stale(const struct hv_vcpu *vcpu)
 {
-	return !READ_ONCE(hv_host_on_tsc) && (vcpu->pv.msr_system_time & HV_PV_TIME_ENABLED) &&
+	return !READ_ONCE(hv_host_on_tsc) && hv_clock_wanted(vcpu) &&
 	       ktime_get_boottime_ns() - vcpu->pv.clock_written_ns > HV_CLOCK_REFRESH_NS;
 }
 
@@ -352,7 +391,7 @@ static u64 hv_tsc_sync(struct hv_vcpu *vcpu, u64 value, bool user)
 	unsigned long flags;
 	bool same = false;
 
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	now = rdtsc_ordered();
 	now_ns = ktime_get_boottime_ns();
 	if (!value) {
@@ -372,7 +411,7 @@ static u64 hv_tsc_sync(struct hv_vcpu *vcpu, u64 value, bool user)
 	vm->last_tsc_khz = khz;
 	vm->last_tsc_ns = now_ns;
 	vm->last_tsc_write = value;
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 	return offset;
 }
 
@@ -381,14 +420,14 @@ void hv_tsc_set_user_offset(struct hv_vcpu *vcpu, u64 offset)
 	struct hv_vm *vm = vcpu->vm;
 	unsigned long flags;
 
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	/* As if this value had been written now: what is written next is compared with it. */
 	vm->user_set_tsc = true;
 	vm->cur_tsc_offset = offset;
 	vm->last_tsc_khz = vcpu->pv.tsc_khz;
 	vm->last_tsc_write = hv_tsc_scale(vcpu, rdtsc_ordered()) + offset;
 	vm->last_tsc_ns = ktime_get_boottime_ns();
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 	hv_tsc_set_offset(vcpu, offset);
 }
 
@@ -438,6 +477,7 @@ int hv_tsc_set_khz(struct hv_vcpu *vcpu, u32 khz)
 		return -EINVAL;
 	vcpu->pv.tsc_khz = khz;
 	WRITE_ONCE(vcpu->pv.tsc_ratio, hv_tsc_ratio(khz));
+	hv_cpuid_refresh(vcpu);
 	hv_ops.update(vcpu);
 	if (vcpu->lapic)
 		hv_lapic_timer_restart(vcpu);
@@ -457,7 +497,7 @@ int hv_tsc_set_default_khz(struct hv_vm *vm, u32 khz)
 
 void hv_clock_vcpu_load(struct hv_vcpu *vcpu, int cpu)
 {
-	if (!READ_ONCE(hv_host_on_tsc) && (vcpu->pv.msr_system_time & HV_PV_TIME_ENABLED))
+	if (!READ_ONCE(hv_host_on_tsc) && hv_clock_wanted(vcpu))
 		hv_request(vcpu, HV_REQ_CLOCK);
 	/* Timers expire where they were started: let it be the CPU that the vCPU runs on. */
 	if (vcpu->lapic)
@@ -471,10 +511,10 @@ void hv_clock_vm_init(struct hv_vm *vm)
 	unsigned long flags;
 
 	vm->default_tsc_khz = tsc_khz;
-	spin_lock_irqsave(&vm->clock_lock, flags);
+	raw_spin_lock_irqsave(&vm->clock_lock, flags);
 	vm->kvmclock_offset = -ktime_get_boottime_ns();
 	hv_pair_take(vm);
-	spin_unlock_irqrestore(&vm->clock_lock, flags);
+	raw_spin_unlock_irqrestore(&vm->clock_lock, flags);
 }
 
 void hv_clock_vcpu_init(struct hv_vcpu *vcpu)

@@ -20,6 +20,7 @@
 #include "hyperv_defs.h"
 #include "msr_defs.h"
 #include "x86.h"
+#include "xen_defs.h"
 #include "xstate_defs.h"
 
 static struct hv_cpuid_host hv_host;
@@ -284,6 +285,30 @@ static void hv_cpuid_find_pv(struct hv_cpuid *cpuid)
 	}
 }
 
+static u16 hv_cpuid_place(const struct hv_cpuid *cpuid, u32 function, u32 index)
+{
+	const struct kvm_cpuid_entry2 *e = hv_cpuid_find(cpuid, function, index);
+
+	return e ? e - cpuid->entry + 1 : 0;
+}
+
+/* Xen's, likewise: the leaf that says how fast time goes. */
+static void hv_cpuid_find_xen(struct hv_cpuid *cpuid)
+{
+	const struct kvm_cpuid_entry2 *e;
+	u32 base;
+
+	for (base = HV_CPUID_PV_BASE; base < HV_CPUID_PV_LIMIT; base += HV_CPUID_PV_STEP) {
+		e = hv_cpuid_find(cpuid, base, 0);
+		if (!e || e->ebx != XEN_CPUID_EBX || e->ecx != XEN_CPUID_ECX ||
+		    e->edx != XEN_CPUID_EDX)
+			continue;
+		cpuid->leaf_xen_rate = hv_cpuid_place(cpuid, base + XEN_CPUID_TIME, 1);
+		cpuid->leaf_xen_khz = hv_cpuid_place(cpuid, base + XEN_CPUID_TIME, 2);
+		return;
+	}
+}
+
 /* Everything hot paths and register checks ask about. */
 static void hv_cpuid_derive(struct hv_cpuid *cpuid)
 {
@@ -295,6 +320,7 @@ static void hv_cpuid_derive(struct hv_cpuid *cpuid)
 	cpuid->vendor_amd = hv_is_amd(hv_cpuid_find(cpuid, 0, 0));
 	cpuid->maxphyaddr = hv_leaf(cpuid, 0x80000008, 0, HV_CPUID_EAX) & 0xff ?: 36;
 	hv_cpuid_find_pv(cpuid);
+	hv_cpuid_find_xen(cpuid);
 	cpuid->has_kvmclock = cpuid->kvm_features & (HV_PV_CLOCKSOURCE | HV_PV_CLOCKSOURCE2);
 	cpuid->has_steal = cpuid->kvm_features & HV_PV_STEAL_TIME;
 	cpuid->has_hyperv = hv_leaf(cpuid, TLFS_CPUID_INTERFACE, 0, HV_CPUID_EAX) == TLFS_INTERFACE;
@@ -332,6 +358,22 @@ static void hv_bit(u32 *reg, unsigned int bit, bool on)
 		*reg &= ~BIT(bit);
 }
 
+static void hv_cpuid_refresh_xen(struct hv_vcpu *vcpu, struct hv_cpuid *cpuid)
+{
+	struct kvm_cpuid_entry2 *e;
+	u32 mul;
+	s8 shift;
+
+	if (cpuid->leaf_xen_rate) {
+		hv_clock_rate(vcpu, &mul, &shift);
+		e = &cpuid->entry[cpuid->leaf_xen_rate - 1];
+		e->ecx = mul;
+		e->edx = shift;
+	}
+	if (cpuid->leaf_xen_khz)
+		cpuid->entry[cpuid->leaf_xen_khz - 1].eax = vcpu->pv.tsc_khz;
+}
+
 static void hv_cpuid_refresh_table(struct hv_vcpu *vcpu, struct hv_cpuid *cpuid)
 {
 	struct kvm_cpuid_entry2 *e;
@@ -362,6 +404,7 @@ static void hv_cpuid_refresh_table(struct hv_vcpu *vcpu, struct hv_cpuid *cpuid)
 		if (e->eax & (BIT(1) | BIT(3)))
 			e->ebx = hv_cpuid_xsave_size(&hv_host, vcpu->fpu.xcr0, true);
 	}
+	hv_cpuid_refresh_xen(vcpu, cpuid);
 }
 
 bool hv_cpuid_has_mwait(const struct hv_vcpu *vcpu)

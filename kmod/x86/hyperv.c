@@ -50,7 +50,7 @@ static const struct hv_hyperv_feature *hv_hyperv_feature_of(u32 index)
 	return NULL;
 }
 
-/* -ENOENT: not Hyper-V's; 1: not for the guest; 0: go on. */
+/* -ENOENT: not Hyper-V's; 1: not for the guest; -ENOMEM (user space only); 0: go on. */
 static int hv_hyperv_msr_check(struct hv_vcpu *vcpu, u32 index, bool host)
 {
 	const struct hv_hyperv_feature *f;
@@ -59,8 +59,11 @@ static int hv_hyperv_msr_check(struct hv_vcpu *vcpu, u32 index, bool host)
 	if (index < TLFS_MSR_FIRST || index > TLFS_MSR_LAST)
 		return -ENOENT;
 	f = hv_hyperv_feature_of(index);
-	if (!f || (!host && !cpuid->has_hyperv) || hv_hyperv_vcpu_prepare(vcpu))
+	if (!f || (!host && !cpuid->has_hyperv))
 		return 1;
+	/* A guest that has the interface has it since KVM_SET_CPUID2. */
+	if (hv_hyperv_vcpu_prepare(vcpu))
+		return -ENOMEM;
 	if (host || hv_hyperv_has(vcpu, cpuid->hyperv_eax, f->eax) ||
 	    hv_hyperv_has(vcpu, cpuid->hyperv_edx, f->edx))
 		return 0;
@@ -193,18 +196,22 @@ static u64 *hv_hyperv_vm_reg(struct hv_hyperv_vm *hv, u32 index)
 	}
 }
 
-/* The instruction for a hypercall, and a return; the guest calls it. */
+/*
+ * The instruction for a hypercall, and a return; the guest calls it. Where Xen's calls are there,
+ * too, a bit of EAX that neither uses is set before: or $0x80000000, %eax.
+ */
 static int hv_hyperv_set_hypercall(struct hv_vcpu *vcpu, u64 value)
 {
 	bool intel = boot_cpu_data.x86_vendor == X86_VENDOR_INTEL;
-	const u8 code[] = { 0x0f, 0x01, intel ? 0xc1 : 0xd9, 0xc3 };
+	const u8 code[] = { 0x0d, 0, 0, 0, 0x80, 0x0f, 0x01, intel ? 0xc1 : 0xd9, 0xc3 };
+	unsigned int skip = hv_xen_intercepts(vcpu->vm) ? 0 : 5;
 	struct hv_hyperv_vm *hv = vcpu->vm->hyperv;
 
 	/* Not before the guest has said who it is (TLFS 3.13). */
 	if (!hv->guest_os_id)
 		return 0;
 	if ((value & TLFS_PAGE_ENABLE) &&
-	    hv_guest_write(vcpu->vm, value & TLFS_PAGE_ADDR, code, sizeof(code)))
+	    hv_guest_write(vcpu->vm, value & TLFS_PAGE_ADDR, code + skip, sizeof(code) - skip))
 		return 1;
 	WRITE_ONCE(hv->hypercall, value);
 	return 0;
@@ -460,8 +467,7 @@ int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu)
 
 	if (likely(vcpu->hyperv))
 		return 0;
-	/* GFP_NOWAIT: also the guest's first use, in the inner loop. */
-	hyperv = kzalloc(sizeof(*hyperv), GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN);
+	hyperv = kzalloc(sizeof(*hyperv), GFP_KERNEL_ACCOUNT);
 	if (!hyperv)
 		return -ENOMEM;
 	hv_synic_init(&hyperv->synic);

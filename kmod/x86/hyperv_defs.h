@@ -129,6 +129,7 @@ static_assert(sizeof(struct tlfs_tsc_page) == 24);
 #define TLFS_HC_REP_SHIFT		32		/* also of "reps completed" in the result */
 #define TLFS_HC_START_SHIFT		48
 #define TLFS_HC_REP_MASK		0xfff
+#define TLFS_HC_NOT_XEN		BIT_ULL(31)	/* in hv's page, if Xen's calls are there, too */
 #define TLFS_HC_RESERVED		(GENMASK_ULL(31, 27) | GENMASK_ULL(47, 44) | \
 					 GENMASK_ULL(63, 60))
 

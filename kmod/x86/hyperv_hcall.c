@@ -382,6 +382,9 @@ static void hv_hc_decode(struct hv_hc *hc)
 		hc->out = gpr[HV_R8];
 	} else {
 		hc->control = gpr[HV_RDX] << 32 | (u32)gpr[HV_RAX];
+		/* It says only that this is no call of Xen's. */
+		if (hv_xen_intercepts(hc->vcpu->vm))
+			hc->control &= ~TLFS_HC_NOT_XEN;
 		hc->in = gpr[HV_RBX] << 32 | (u32)gpr[HV_RCX];
 		hc->out = gpr[HV_RDI] << 32 | (u32)gpr[HV_RSI];
 	}

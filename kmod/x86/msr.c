@@ -137,8 +137,11 @@ static int hv_msr_get_rest(struct hv_vcpu *vcpu, u32 index, u64 *value, bool hos
 static int hv_msr_set_rest(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep)
 {
 	const struct hv_msr_constant *c;
-	int r = hv_pv_msr_set(vcpu, index, value, host, may_sleep);
+	int r = hv_xen_msr_set(vcpu, index, value, host, may_sleep);
 
+	/* User space gives Xen's its number, which may be one of another interface's. */
+	if (r == -ENOENT)
+		r = hv_pv_msr_set(vcpu, index, value, host, may_sleep);
 	if (r == -ENOENT)
 		r = hv_hyperv_msr_set(vcpu, index, value, host, may_sleep);
 	if (r == -ENOENT)
@@ -492,6 +495,41 @@ static const struct {
 	{ X86_BUG_ITS, HV_ARCH_CAP_ITS_NO },
 };
 
+/*
+ * What the CPU says of itself, as far as it is as true of a guest. Not: registers that hv does not
+ * have, of which IA32_TSX_CTRL is one.
+ */
+#define HV_ARCH_CAP_PASSED (HV_ARCH_CAP_RDCL_NO | HV_ARCH_CAP_IBRS_ALL | HV_ARCH_CAP_RSBA |	\
+			    HV_ARCH_CAP_SSB_NO | HV_ARCH_CAP_MDS_NO | HV_ARCH_CAP_TAA_NO |	\
+			    HV_ARCH_CAP_SBDR_SSDP_NO | HV_ARCH_CAP_FBSDP_NO |			\
+			    HV_ARCH_CAP_PSDP_NO | HV_ARCH_CAP_FB_CLEAR | HV_ARCH_CAP_RRSBA |	\
+			    HV_ARCH_CAP_BHI_NO | HV_ARCH_CAP_PBRSB_NO | HV_ARCH_CAP_GDS_NO |	\
+			    HV_ARCH_CAP_RFDS_NO | HV_ARCH_CAP_RFDS_CLEAR | HV_ARCH_CAP_ITS_NO)
+
+static u64 hv_arch_capabilities_find(void)
+{
+	u64 caps = 0;
+	unsigned int i;
+
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
+		rdmsrl_safe(HV_MSR_ARCH_CAPABILITIES, &caps);
+	caps &= HV_ARCH_CAP_PASSED;
+	/*
+	 * With second-level paging the guest's own page sizes cannot raise the machine check. And a
+	 * guest has no guests of its own before which it would have to flush its L1 cache.
+	 */
+	caps |= HV_ARCH_CAP_PSCHANGE_MC_NO | HV_ARCH_CAP_SKIP_L1DFL;
+	for (i = 0; i < ARRAY_SIZE(hv_bug_free); i++)
+		if (!boot_cpu_has_bug(hv_bug_free[i].bug))
+			caps |= hv_bug_free[i].bit;
+	/* Without transactions nothing is asked of them. */
+	if (!boot_cpu_has(X86_FEATURE_RTM))
+		caps &= ~HV_ARCH_CAP_TAA_NO;
+	else if (!boot_cpu_has_bug(X86_BUG_TAA))
+		caps |= HV_ARCH_CAP_TAA_NO;
+	return caps;
+}
+
 void hv_msr_module_init(void)
 {
 	unsigned int i;
@@ -507,15 +545,7 @@ void hv_msr_module_init(void)
 		hv_msr_listed[hv_msr_nr_listed++] = index;
 	}
 	rdmsrl_safe(HV_MSR_UCODE_REV, &hv_ucode_rev);
-
-	/*
-	 * With second-level paging the guest's own page sizes cannot raise the machine check. And a
-	 * guest has no guests of its own before which it would have to flush its L1 cache.
-	 */
-	hv_arch_capabilities = HV_ARCH_CAP_PSCHANGE_MC_NO | HV_ARCH_CAP_SKIP_L1DFL;
-	for (i = 0; i < ARRAY_SIZE(hv_bug_free); i++)
-		if (!boot_cpu_has_bug(hv_bug_free[i].bug))
-			hv_arch_capabilities |= hv_bug_free[i].bit;
+	hv_arch_capabilities = hv_arch_capabilities_find();
 }
 
 u32 hv_msr_list(const u32 **indices)

@@ -55,6 +55,10 @@
 #define HV_MCI_STATUS_AR		BIT_ULL(55)
 #define HV_MCG_STATUS_MCIP		BIT_ULL(2)
 
+/* IA32_MCi_CTL2 (SDM vol. 3, 15.3.2.5) */
+#define HV_MCI_CTL2_CMCI_EN		BIT_ULL(30)
+#define HV_MCI_CTL2_THRESHOLD		GENMASK_ULL(14, 0)
+
 /* CPUID faulting: offered, and turned on (SDM vol. 4, tables 2-2 and 2-21) */
 #define HV_PLATFORM_INFO_CPUID_FAULT	BIT_ULL(31)
 #define HV_MISC_FEATURES_CPUID_FAULT	BIT_ULL(0)
@@ -68,12 +72,23 @@
 
 /* IA32_ARCH_CAPABILITIES (SDM vol. 4, table 2-2) */
 #define HV_ARCH_CAP_RDCL_NO		BIT_ULL(0)
+#define HV_ARCH_CAP_IBRS_ALL		BIT_ULL(1)
+#define HV_ARCH_CAP_RSBA		BIT_ULL(2)
 #define HV_ARCH_CAP_SKIP_L1DFL		BIT_ULL(3)
 #define HV_ARCH_CAP_SSB_NO		BIT_ULL(4)
 #define HV_ARCH_CAP_MDS_NO		BIT_ULL(5)
 #define HV_ARCH_CAP_PSCHANGE_MC_NO	BIT_ULL(6)
+#define HV_ARCH_CAP_TAA_NO		BIT_ULL(8)
+#define HV_ARCH_CAP_SBDR_SSDP_NO	BIT_ULL(13)
+#define HV_ARCH_CAP_FBSDP_NO		BIT_ULL(14)
+#define HV_ARCH_CAP_PSDP_NO		BIT_ULL(15)
+#define HV_ARCH_CAP_FB_CLEAR		BIT_ULL(17)
+#define HV_ARCH_CAP_RRSBA		BIT_ULL(19)
+#define HV_ARCH_CAP_BHI_NO		BIT_ULL(20)
+#define HV_ARCH_CAP_PBRSB_NO		BIT_ULL(24)
 #define HV_ARCH_CAP_GDS_NO		BIT_ULL(26)
 #define HV_ARCH_CAP_RFDS_NO		BIT_ULL(27)
+#define HV_ARCH_CAP_RFDS_CLEAR		BIT_ULL(28)
 #define HV_ARCH_CAP_ITS_NO		BIT_ULL(62)
 
 #define HV_SPEC_CTRL_DEFINED		0x87ULL		/* IBRS, STIBP, SSBD, PSFD */
@@ -83,6 +98,7 @@
 /* Machine-check registers (SDM vol. 3, 15.3) */
 #define HV_MCG_CAP_BANKS		0xffULL
 #define HV_MCG_CAP_CTL_P		BIT_ULL(8)
+#define HV_MCG_CAP_CMCI_P		BIT_ULL(10)
 #define HV_MCG_CAP_EXT_CNT		0xff0000ULL
 
 /* KVM's paravirtual interfaces (asm/kvm_para.h) */

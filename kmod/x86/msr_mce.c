@@ -8,15 +8,27 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
+#include "../irq/irq.h"
 #include "msr_defs.h"
 #include "x86.h"
 
 #define HV_MCE_REGS	4	/* CTL, STATUS, ADDR, MISC of a bank */
 #define HV_MCE_BANKS	32
+#define HV_MCE_CTL2	(HV_MCE_BANKS * HV_MCE_REGS)	/* the banks' fifth ones */
 
 static u32 hv_mce_banks(const struct hv_vcpu *vcpu)
 {
 	return vcpu->msrs.mcg_cap & HV_MCG_CAP_BANKS;
+}
+
+u64 hv_mce_supported(void)
+{
+	return HV_MCG_CAP_SUPPORTED | (hv_ops.cmci ? HV_MCG_CAP_CMCI_P : 0);
+}
+
+bool hv_mce_has_cmci(const struct hv_vcpu *vcpu)
+{
+	return vcpu->msrs.mcg_cap & HV_MCG_CAP_CMCI_P;
 }
 
 int hv_mce_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
@@ -40,8 +52,11 @@ int hv_mce_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 		*value = m->mcg_status;
 		return 0;
 	case HV_MSR_MC0_CTL2 ... HV_MSR_MC0_CTL2 + HV_MCE_BANKS - 1:
-		*value = 0;
-		return !host;		/* no CMCI */
+		if (index - HV_MSR_MC0_CTL2 >= hv_mce_banks(vcpu) ||
+		    (!hv_mce_has_cmci(vcpu) && !host))
+			return 1;
+		*value = m->mce_banks[HV_MCE_CTL2 + index - HV_MSR_MC0_CTL2];
+		return 0;
 	case HV_MSR_MC0_CTL ... HV_MSR_MC0_CTL + HV_MCE_BANKS * HV_MCE_REGS - 1:
 		if (index - HV_MSR_MC0_CTL >= hv_mce_banks(vcpu) * HV_MCE_REGS)
 			return 1;
@@ -70,6 +85,15 @@ static int hv_mce_set_bank(struct hv_vcpu *vcpu, u32 nr, u64 value, bool host)
 	return 0;
 }
 
+static int hv_mce_set_ctl2(struct hv_vcpu *vcpu, u32 bank, u64 value, bool host)
+{
+	if (bank >= hv_mce_banks(vcpu) || (!hv_mce_has_cmci(vcpu) && (value || !host)) ||
+	    (value & ~(HV_MCI_CTL2_CMCI_EN | HV_MCI_CTL2_THRESHOLD)))
+		return 1;
+	vcpu->msrs.mce_banks[HV_MCE_CTL2 + bank] = value;
+	return 0;
+}
+
 int hv_mce_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host)
 {
 	struct hv_msrs *m = &vcpu->msrs;
@@ -86,7 +110,7 @@ int hv_mce_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host)
 		m->mcg_ctl = value;
 		return 0;
 	case HV_MSR_MC0_CTL2 ... HV_MSR_MC0_CTL2 + HV_MCE_BANKS - 1:
-		return value || !host;
+		return hv_mce_set_ctl2(vcpu, index - HV_MSR_MC0_CTL2, value, host);
 	case HV_MSR_MC0_CTL ... HV_MSR_MC0_CTL + HV_MCE_BANKS * HV_MCE_REGS - 1:
 		return hv_mce_set_bank(vcpu, index - HV_MSR_MC0_CTL, value, host);
 	default:
@@ -99,13 +123,16 @@ int hv_mce_setup(struct hv_vcpu *vcpu, u64 mcg_cap)
 	u32 banks = mcg_cap & HV_MCG_CAP_BANKS, i;
 
 	if (!banks || banks > HV_MCE_BANKS ||
-	    (mcg_cap & ~(HV_MCG_CAP_SUPPORTED | HV_MCG_CAP_BANKS | HV_MCG_CAP_EXT_CNT)))
+	    (mcg_cap & ~(hv_mce_supported() | HV_MCG_CAP_BANKS | HV_MCG_CAP_EXT_CNT)))
 		return -EINVAL;
 	vcpu->msrs.mcg_cap = mcg_cap;
 	if (mcg_cap & HV_MCG_CAP_CTL_P)
 		vcpu->msrs.mcg_ctl = ~0ULL;
-	for (i = 0; i < banks; i++)
+	for (i = 0; i < banks; i++) {
 		vcpu->msrs.mce_banks[i * HV_MCE_REGS] = ~0ULL;
+		vcpu->msrs.mce_banks[HV_MCE_CTL2 + i] = 0;
+	}
+	hv_lapic_cmci_changed(vcpu);
 	return 0;
 }
 
@@ -130,17 +157,28 @@ static void hv_mce_record(u64 *bank, const struct kvm_x86_mce *mce)
 	bank[3] = mce->misc;
 }
 
+/* The guest wants to hear of what its bank holds now, whoever has to act on it. */
+static void hv_mce_signal(struct hv_vcpu *vcpu, u32 bank)
+{
+	if (hv_mce_has_cmci(vcpu) &&
+	    (vcpu->msrs.mce_banks[HV_MCE_CTL2 + bank] & HV_MCI_CTL2_CMCI_EN))
+		hv_lapic_cmci(vcpu);
+}
+
 int hv_mce_inject(struct hv_vcpu *vcpu, struct kvm_x86_mce *mce)
 {
 	struct hv_msrs *m = &vcpu->msrs;
 	bool uncorrected = mce->status & HV_MCI_STATUS_UC;
 	u64 *bank;
+	u32 nr;
 
 	if (mce->bank >= hv_mce_banks(vcpu) || !(mce->status & HV_MCI_STATUS_VAL))
 		return -EINVAL;
-	bank = &m->mce_banks[array_index_nospec(mce->bank, HV_MCE_BANKS) * HV_MCE_REGS];
+	nr = array_index_nospec(mce->bank, HV_MCE_BANKS);
+	bank = &m->mce_banks[nr * HV_MCE_REGS];
 	if (!uncorrected) {
 		hv_mce_record(bank, mce);
+		hv_mce_signal(vcpu, nr);
 		return 0;
 	}
 	/* Uncorrected, but nobody needs to act: logged, without an exception. */
@@ -150,6 +188,7 @@ int hv_mce_inject(struct hv_vcpu *vcpu, struct kvm_x86_mce *mce)
 		bank[2] = mce->addr;
 		bank[3] = mce->misc;
 		m->mcg_status = mce->mcg_status;
+		hv_mce_signal(vcpu, nr);
 		return 0;
 	}
 	if (!hv_mce_reported(m, bank))
@@ -168,7 +207,8 @@ int hv_mce_inject(struct hv_vcpu *vcpu, struct kvm_x86_mce *mce)
 
 int hv_msr_vcpu_init(struct hv_vcpu *vcpu)
 {
-	vcpu->msrs.mce_banks = kcalloc(HV_MCE_BANKS * HV_MCE_REGS, sizeof(u64), GFP_KERNEL_ACCOUNT);
+	vcpu->msrs.mce_banks = kcalloc(HV_MCE_CTL2 + HV_MCE_BANKS, sizeof(u64),
+					GFP_KERNEL_ACCOUNT);
 	if (!vcpu->msrs.mce_banks)
 		return -ENOMEM;
 	vcpu->msrs.mcg_cap = HV_MCE_BANKS;	/* until KVM_X86_SETUP_MCE */

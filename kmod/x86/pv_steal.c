@@ -74,6 +74,8 @@ void hv_steal_update(struct hv_vcpu *vcpu)
 	struct hv_vm *vm = vcpu->vm;
 	struct hv_pv_steal st;
 
+	if (unlikely(vcpu->xen))
+		hv_xen_enter(vcpu);
 	if (!hv_steal_enabled(vcpu) || hv_steal_unmark(vcpu))
 		return;
 	/* The guest zeroed it; the sum is kept in its memory so that it survives migration. */

@@ -44,7 +44,8 @@ struct hv_cpuid {
 	u64 xcr0;			/* components leaf 0xd offers */
 	/* Position + 1 of a leaf's first entry, 0: none. Leaves outside are searched for. */
 	u16 basic[HV_CPUID_DIRECT], extended[HV_CPUID_DIRECT];
-	u16 leaf_1, leaf_7, leaf_d0, leaf_d1, leaf_pv;	/* those with dynamic bits, likewise + 1 */
+	/* Those with dynamic bits, likewise + 1. */
+	u16 leaf_1, leaf_7, leaf_d0, leaf_d1, leaf_pv, leaf_xen_rate, leaf_xen_khz;
 	struct kvm_cpuid_entry2 entry[];
 };
 
@@ -72,7 +73,8 @@ bool hv_cpuid_has_mwait(const struct hv_vcpu *vcpu);
 
 /*
  * One MSR access: 0, 1 (#GP for the guest, "not set" for the ioctl), HV_NEXT_SLEEP is encoded as
- * -EAGAIN when @may_sleep is false and the access must sleep. @host: from the ioctl.
+ * -EAGAIN when @may_sleep is false and the access must sleep. @host: from the ioctl; then -ENOMEM,
+ * too.
  */
 #define HV_MSR_UNKNOWN	2	/* like 1: hv has no such MSR */
 #define HV_MSR_FILTERED	3	/* like 1: user space does not let the guest have it */
@@ -86,7 +88,9 @@ void hv_msr_module_init(void);	/* which of the lists' MSRs this host offers */
 int hv_msr_vcpu_init(struct hv_vcpu *vcpu);
 void hv_msr_vcpu_free(struct hv_vcpu *vcpu);
 void hv_msr_reset(struct hv_vcpu *vcpu, bool init);
+u64 hv_mce_supported(void);			/* bits of MCG_CAP, and the number of banks */
 int hv_mce_setup(struct hv_vcpu *vcpu, u64 mcg_cap);	/* KVM_X86_SETUP_MCE */
+bool hv_mce_has_cmci(const struct hv_vcpu *vcpu);
 int hv_mce_inject(struct hv_vcpu *vcpu, struct kvm_x86_mce *mce);	/* KVM_X86_SET_MCE */
 /* msr_mem.c, msr_mce.c: -ENOENT: not one of these; else 0 or 1 (#GP). */
 int hv_mtrr_get(struct hv_vcpu *vcpu, u32 index, u64 *value);
@@ -134,8 +138,17 @@ void hv_clock_vcpu_init(struct hv_vcpu *vcpu);
 u64 hv_clock_get(struct hv_vm *vm);		/* kvmclock of the VM now, ns */
 void hv_clock_get_ioctl(struct hv_vm *vm, struct kvm_clock_data *data);
 int hv_clock_set_ioctl(struct hv_vm *vm, const struct kvm_clock_data *data);
-/* HV_REQ_CLOCK: write the vCPU's pvclock page; may sleep. */
-int hv_clock_update(struct hv_vcpu *vcpu);
+/* HV_REQ_CLOCK: write the vCPU's pvclock pages; may sleep. */
+void hv_clock_update(struct hv_vcpu *vcpu);
+/* One of them: where it is in the guest's memory, or in the process's. 0 or -EFAULT. */
+struct hv_clock_page {
+	u64 gpa;
+	void __user *hva;		/* NULL: gpa counts */
+	bool unstable;			/* never say that the clock is stable */
+};
+int hv_clock_write(struct hv_vcpu *vcpu, const struct hv_clock_page *page);
+/* What turns the ticks of the guest's TSC into nanoseconds, as in the page. */
+void hv_clock_rate(const struct hv_vcpu *vcpu, u32 *mul, s8 *shift);
 bool hv_clock_stale(const struct hv_vcpu *vcpu);	/* it is time for HV_REQ_CLOCK again */
 int hv_clock_set_msr(struct hv_vcpu *vcpu, u64 value);		/* MSR_KVM_SYSTEM_TIME(_NEW) */
 int hv_clock_set_wall(struct hv_vcpu *vcpu, u64 value);		/* MSR_KVM_WALL_CLOCK(_NEW) */
@@ -244,7 +257,7 @@ void hv_apf_exit(void);
 int hv_hyperv_cpuid(const struct hv_vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nr);
 int hv_hyperv_vm_init(struct hv_vm *vm);
 void hv_hyperv_vm_free(struct hv_vm *vm);
-int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu);	/* 0 or -ENOMEM; any number of times */
+int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu);	/* 0, -ENOMEM; the first may sleep */
 void hv_hyperv_vcpu_free(struct hv_vcpu *vcpu);
 int hv_hyperv_set_enforce(struct hv_vcpu *vcpu, bool enforce);
 int hv_hyperv_enable_synic(struct hv_vcpu *vcpu, bool keep_pages);
@@ -265,6 +278,34 @@ bool hv_hyperv_clock_changed(struct hv_vm *vm);
 void hv_hyperv_clock_update(struct hv_vcpu *vcpu);	/* HV_REQ_CLOCK; may sleep */
 /* The invariant TSC stays hidden until the guest asks for it. */
 bool hv_hyperv_hides_invariant_tsc(const struct hv_vcpu *vcpu);
+
+/* ---- xen*.c: more is in xen.h --------------------------------------------------------------- */
+
+/* What the ioctls need: of the VM and of all its vCPUs. 0 or -ENOMEM; takes vm->lock. */
+int hv_xen_vm_prepare(struct hv_vm *vm);
+void hv_xen_vm_free(struct hv_vm *vm);
+int hv_xen_vcpu_create(struct hv_vcpu *vcpu);
+void hv_xen_vcpu_free(struct hv_vcpu *vcpu);
+long hv_xen_vm_ioctl(struct hv_vm *vm, unsigned int cmd, void __user *argp);
+long hv_xen_vcpu_ioctl(struct hv_vcpu *vcpu, unsigned int cmd, void __user *argp);
+/* -ENOENT: not the one that fills the hypercall page; else as hv_msr_set(). */
+int hv_xen_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep);
+bool hv_xen_intercepts(const struct hv_vm *vm);	/* hypercalls are Xen's, or Hyper-V's with a mark */
+/* Is this hypercall one by Xen's rules? As hv_hypercall(), with KVM_EXIT_XEN. */
+bool hv_xen_hypercalls(const struct hv_vcpu *vcpu);
+int hv_xen_hypercall(struct hv_vcpu *vcpu, u64 *result, bool may_sleep);
+/* Of vCPUs that have vcpu->xen. KVM_RUN begins; a halt, or a poll for events, has ended. */
+void hv_xen_run_begin(struct hv_vcpu *vcpu);
+void hv_xen_poll_end(struct hv_vcpu *vcpu);
+bool hv_xen_polling(const struct hv_vcpu *vcpu);
+void hv_xen_update(struct hv_vcpu *vcpu);		/* HV_REQ_XEN; may sleep */
+/* The thread runs, and will enter the guest; it is preempted (under the scheduler's locks). */
+bool hv_xen_accounts(const struct hv_vcpu *vcpu);
+void hv_xen_enter(struct hv_vcpu *vcpu);		/* HV_REQ_STEAL; may sleep */
+void hv_xen_preempted(struct hv_vcpu *vcpu);
+/* Any vCPU: has it a clock page by Xen's rules? HV_REQ_CLOCK: write it; may sleep. */
+bool hv_xen_has_clock(const struct hv_vcpu *vcpu);
+void hv_xen_clock_update(struct hv_vcpu *vcpu);
 
 /* ---- debug.c ------------------------------------------------------------------------------- */
 

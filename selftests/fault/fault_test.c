@@ -366,6 +366,43 @@ static void undo_hyperv_eventfd(int result)
 	CHECK(hyperv_eventfd(KVM_HYPERV_EVENTFD_DEASSIGN) == 0);
 }
 
+static int call_xen_config(void)
+{
+	struct kvm_xen_hvm_config config = {.msr = 0x40000200};
+
+	return vm_ioctl(KVM_XEN_HVM_CONFIG, &config);
+}
+
+static int xen_port(uint32_t flags)
+{
+	struct kvm_xen_hvm_attr attr = {
+		.type = KVM_XEN_ATTR_TYPE_EVTCHN,
+		.u.evtchn = {.send_port = 7, .type = 2, .flags = flags},
+	};
+
+	attr.u.evtchn.deliver.eventfd.fd = event;
+	return vm_ioctl(KVM_XEN_HVM_SET_ATTR, &attr);
+}
+
+static int call_xen_port(void)
+{
+	return xen_port(0);
+}
+
+static void undo_xen_port(int result)
+{
+	CHECK(xen_port(KVM_XEN_EVTCHN_DEASSIGN) == 0);
+}
+
+static int call_xen_shared(void)
+{
+	struct kvm_xen_hvm_attr attr = {
+		.type = KVM_XEN_ATTR_TYPE_SHARED_INFO, .u.shared_info.gfn = MEM_GPA / UT_PAGE,
+	};
+
+	return vm_ioctl(KVM_XEN_HVM_SET_ATTR, &attr);
+}
+
 static int call_vm_stats(void)
 {
 	return ioctl(vm.fd, KVM_GET_STATS_FD, 0);
@@ -618,6 +655,9 @@ static const struct op ops[] = {
 	{"ioeventfd_off", call_ioeventfd_off, .prepare = prepare_ioeventfd, .least = 1},
 	{"coalesced", call_coalesce, undo_coalesce, .least = 3},
 	{"msr_filter", call_msr_filter, .least = 4},
+	{"xen_config", call_xen_config, NULL, world_full, .least = 2},
+	{"xen_port", call_xen_port, undo_xen_port, .least = 2},
+	{"xen_shared", call_xen_shared, .least = 1},
 	{"hyperv_eventfd", call_hyperv_eventfd, undo_hyperv_eventfd, world_full, .least = 2},
 	{"vm_stats", call_vm_stats, undo_close, .least = 3},
 	{"vcpu_stats", call_vcpu_stats, undo_close, .least = 3},

@@ -459,6 +459,70 @@ static void op_hyperv_eventfd(struct context *c)
 	ioctl(pick_vm(c)->fd, KVM_HYPERV_EVENTFD, &e);
 }
 
+static void op_xen_vm(struct context *c)
+{
+	struct rng *r = &c->rng;
+	struct kvm_xen_hvm_config config = {
+		.flags = rng_one_in(r, 8) ? (uint32_t)rng_number(r) : (rng_below(r, 2) ? 0x22 : 0),
+		.msr = 0x40000000 + 0x200 * rng_below(r, 2),
+	};
+	struct kvm_xen_hvm_attr attr = {
+		.type = rng_below(r, 8), .u.shared_info.gfn = pick_address(r) >> 12,
+	};
+	struct kvm_irq_routing_xen_evtchn send = {
+		.port = rng_below(r, 5000), .vcpu = rng_below(r, 3), .priority = 0xffffffff,
+	};
+
+	if (attr.type == KVM_XEN_ATTR_TYPE_EVTCHN) {
+		attr.u.evtchn.send_port = rng_below(r, 6);
+		attr.u.evtchn.type = rng_one_in(r, 3) ? 5 : 2;
+		attr.u.evtchn.flags = rng_one_in(r, 3) ? 1 << rng_below(r, 3) : 0;
+		attr.u.evtchn.deliver.port.port = rng_below(r, 6);
+		attr.u.evtchn.deliver.port.priority = 0xffffffff;
+		if (!attr.u.evtchn.deliver.port.port)
+			attr.u.evtchn.deliver.eventfd.fd = event(c);
+	} else if (attr.type == 6) {
+		attr.u.shared_info.gfn <<= 12;
+	}
+	switch (rng_below(r, 4)) {
+	case 0:
+		ioctl(pick_vm(c)->fd, KVM_XEN_HVM_CONFIG, &config);
+		break;
+	case 1:
+		ioctl(pick_vm(c)->fd, KVM_XEN_HVM_EVTCHN_SEND, &send);
+		break;
+	case 2:
+		ioctl(pick_vm(c)->fd, KVM_XEN_HVM_GET_ATTR, &attr);
+		break;
+	default:
+		ioctl(pick_vm(c)->fd, KVM_XEN_HVM_SET_ATTR, &attr);
+	}
+}
+
+static void op_xen_vcpu(struct context *c)
+{
+	struct rng *r = &c->rng;
+	struct kvm_xen_vcpu_attr attr = { .type = rng_below(r, 11) };
+
+	switch (attr.type) {
+	case KVM_XEN_VCPU_ATTR_TYPE_TIMER:
+		attr.u.timer.port = rng_below(r, 6);
+		attr.u.timer.priority = 0xffffffff;
+		attr.u.timer.expires_ns = rng_one_in(r, 2) ? rng_below(r, 1 << 30) : rng_number(r);
+		break;
+	case KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_CURRENT:
+	case KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA:
+	case KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADJUST:
+		attr.u.runstate.state = rng_below(r, 5);
+		attr.u.runstate.state_entry_time = attr.u.runstate.time_blocked = rng_below(r, 9);
+		break;
+	default:
+		attr.u.gpa = pick_address(r) + rng_below(r, 64) * 4;
+	}
+	ioctl(pick_vcpu(c)->fd, rng_one_in(r, 4) ? KVM_XEN_VCPU_GET_ATTR : KVM_XEN_VCPU_SET_ATTR,
+	      &attr);
+}
+
 static void op_signal(struct context *c)
 {
 	struct rng *r = &c->rng;
@@ -632,6 +696,7 @@ const struct fuzz_op fuzz_ops[] = {
 	{op_vcpu, 4},   {op_close, 3},      {op_slot, 10},     {op_cap, 6},
 	{op_cpuid, 6},  {op_msrs, 12},      {op_inject, 6},    {op_routing, 4},
 	{op_irqfd, 6},  {op_ioeventfd, 5},  {op_coalesced, 2}, {op_hyperv_eventfd, 2},
+	{op_xen_vm, 4}, {op_xen_vcpu, 4},
 	{op_signal, 8}, {op_msr_filter, 2}, {op_memory, 8},    {op_dirty, 6},
 	{op_map, 3},    {op_file, 4},
 };

@@ -435,6 +435,30 @@ static void test_disable_exits(void)
 	ut_vm_destroy(&vm);
 }
 
+/* Exits that only some CPUs can make: no CPU that an emulated host has. */
+static void check_cpu_exits(void)
+{
+	int lock = ioctl(vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_X86_BUS_LOCK_EXIT);
+	int notify = ioctl(vm.fd, KVM_CHECK_EXTENSION, KVM_CAP_X86_NOTIFY_VMEXIT);
+
+	CHECK(lock == 0 || lock == 3);
+	CHECK(notify == 0 || notify == 3);
+	CHECK_ERRNO(enable(KVM_CAP_X86_BUS_LOCK_EXIT, 3), EINVAL);
+	CHECK_ERRNO(enable(KVM_CAP_X86_BUS_LOCK_EXIT, 4), EINVAL);
+	/* KVM accepts it and nothing comes of it. */
+	if (!lock && strcmp(ut_device(), "/dev/kvm"))
+		CHECK_ERRNO(enable(KVM_CAP_X86_BUS_LOCK_EXIT, KVM_BUS_LOCK_DETECTION_EXIT), EINVAL);
+	if (lock) {
+		CHECK_EQ(enable(KVM_CAP_X86_BUS_LOCK_EXIT, KVM_BUS_LOCK_DETECTION_EXIT), 0);
+		CHECK_EQ(enable(KVM_CAP_X86_BUS_LOCK_EXIT, KVM_BUS_LOCK_DETECTION_OFF), 0);
+	}
+	CHECK_ERRNO(enable(KVM_CAP_X86_NOTIFY_VMEXIT, 4), EINVAL);
+	CHECK_ERRNO(enable(KVM_CAP_X86_NOTIFY_VMEXIT, KVM_X86_NOTIFY_VMEXIT_USER), EINVAL);
+	if (!notify)
+		CHECK_ERRNO(enable(KVM_CAP_X86_NOTIFY_VMEXIT, KVM_X86_NOTIFY_VMEXIT_ENABLED),
+			    EINVAL);
+}
+
 static void test_emulation_exit(void)
 {
 	create(false);
@@ -444,6 +468,7 @@ static void test_emulation_exit(void)
 	CHECK_ERRNO(enable(KVM_CAP_HALT_POLL, 1ULL << 32), EINVAL);
 	CHECK_EQ(enable(KVM_CAP_HALT_POLL, 50000), 0);
 	CHECK_EQ(enable(KVM_CAP_HALT_POLL, 0), 0);
+	check_cpu_exits();
 	ut_vm_destroy(&vm);
 }
 

@@ -14,7 +14,8 @@ struct hv_x86_ops hv_ops;
 struct kshim_cpuinfo boot_cpu_data;
 u64 kshim_wrmsr_value;
 u32 kshim_wrmsr_index;
-unsigned int cm_updates, cm_flushes, cm_hyperv;
+unsigned long long kshim_arch_capabilities;
+unsigned int cm_updates, cm_flushes, cm_hyperv, cm_cmcis;
 bool cm_hide_invariant_tsc;
 bool kshim_fail_alloc;
 u64 kshim_now;
@@ -249,6 +250,27 @@ int hv_hyperv_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, boo
 	if (index >> 12 != 0x40000)
 		return -ENOENT;
 	return !host || value;
+}
+
+/* No Xen. */
+int hv_xen_msr_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host, bool may_sleep)
+{
+	return -ENOENT;
+}
+
+void hv_clock_rate(const struct hv_vcpu *vcpu, u32 *mul, s8 *shift)
+{
+	*mul = 0x80000000;
+	*shift = -1;
+}
+
+void hv_lapic_cmci_changed(struct hv_vcpu *vcpu)
+{
+}
+
+void hv_lapic_cmci(struct hv_vcpu *vcpu)
+{
+	cm_cmcis++;
 }
 
 int hv_hyperv_vcpu_prepare(struct hv_vcpu *vcpu)

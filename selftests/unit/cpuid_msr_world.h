@@ -15,6 +15,7 @@ extern struct hv_vm cm_vm;
 extern struct hv_vcpu cm_vcpu;
 extern unsigned int cm_updates;			/* calls of ops->update() */
 extern unsigned int cm_hyperv;			/* calls of hv_hyperv_vcpu_prepare() */
+extern unsigned int cm_cmcis;			/* ... of hv_lapic_cmci() */
 extern bool cm_hide_invariant_tsc;		/* what hv_hyperv_hides_invariant_tsc() says */
 extern unsigned int cm_flushes;			/* requests for a TLB flush taken */
 

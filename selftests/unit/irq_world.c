@@ -138,6 +138,31 @@ void hv_synic_eoi(struct hv_vcpu *vcpu, u8 vector)
 {
 }
 
+/* Nor Xen, whose vCPUs have a structure. */
+int hv_xen_set_irq(struct hv_vm *vm, u32 vcpu_id, u32 port)
+{
+	return -EINVAL;
+}
+
+bool hv_xen_irq_pending(struct hv_vcpu *vcpu)
+{
+	return false;
+}
+
+u8 hv_xen_upcall_vector(const struct hv_vcpu *vcpu)
+{
+	return 0;
+}
+
+void hv_xen_apic_enabled(struct hv_vcpu *vcpu)
+{
+}
+
+bool hv_mce_has_cmci(const struct hv_vcpu *vcpu)
+{
+	return vcpu->msrs.mcg_cap & BIT(10);
+}
+
 void hv_irqfd_release(struct hv_vm *vm)
 {
 }

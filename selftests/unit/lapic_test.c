@@ -18,6 +18,32 @@ static void send(unsigned int from, u32 dest, u32 icr)
 	world_apic_write(from, HV_APIC_ICR, icr);
 }
 
+/* One LVT entry more, while the machine-check registers say so. */
+static void test_cmci(void)
+{
+	struct hv_vcpu *v = world_vcpu[0];
+	u32 value;
+
+	CHECK_EQ(hv_lapic_reg_read(v->lapic, HV_APIC_LVT_CMCI, &value), 1);
+	CHECK_EQ(hv_lapic_reg_write(v->lapic, HV_APIC_LVT_CMCI, 0x55), 1);
+	v->msrs.mcg_cap |= BIT(10);
+	hv_lapic_cmci_changed(v);
+	CHECK_EQ(world_apic_read(0, HV_APIC_VERSION), 0x60014);
+	CHECK_EQ(world_apic_read(0, HV_APIC_LVT_CMCI), HV_APIC_LVT_MASKED);
+	hv_lapic_cmci(v);
+	CHECK_EQ(hv_lapic_highest_irr(v->lapic), -1);
+	world_apic_write(0, HV_APIC_SPIV, 0x1ff);
+	world_apic_write(0, HV_APIC_LVT_CMCI, 0x55);
+	hv_lapic_cmci(v);
+	CHECK_EQ(hv_lapic_highest_irr(v->lapic), 0x55);
+	world_apic_write(0, HV_APIC_SPIV, 0xff);
+	CHECK_EQ(world_apic_read(0, HV_APIC_LVT_CMCI), HV_APIC_LVT_MASKED | 0x55);
+	v->msrs.mcg_cap = 0;
+	hv_lapic_cmci_changed(v);
+	CHECK_EQ(world_apic_read(0, HV_APIC_VERSION), 0x50014);
+	CHECK_EQ(hv_lapic_reg_read(v->lapic, HV_APIC_LVT_CMCI, &value), 1);
+}
+
 static void test_reset_values(void)
 {
 	CHECK_EQ(world_apic_read(0, HV_APIC_ID), 0);
@@ -703,6 +729,7 @@ int main(void)
 {
 	static const struct world_test tests[] = {
 		{ "reset values", 2, test_reset_values },
+		{ "CMCI", 2, test_cmci },
 		{ "a disabled APIC takes no vectors", 2, test_disabled_takes_nothing },
 		{ "priority order and PPR", 1, test_priority_order },
 		{ "every vector", 1, test_every_vector },

@@ -142,6 +142,68 @@ static void test_mtrr(void)
 	cm_stop();
 }
 
+/* Corrected errors may interrupt, on CPUs that do so. */
+static void test_cmci(void)
+{
+	const u64 cmci = 1 << 10, enable = 1 << 30;
+	struct kvm_x86_mce mce = { .status = 1ULL << 63, .addr = 0x1000, .bank = 3 };
+	u64 v;
+
+	start();
+	CHECK_EQ(hv_mce_supported() & cmci, 0);
+	CHECK_EQ(hv_mce_setup(&cm_vcpu, cmci | 10), -EINVAL);
+	CHECK_EQ(get(0x283, &v, GUEST), 1);
+	CHECK_EQ(set(0x283, enable, USER), 1);
+	CHECK_EQ(set(0x283, 0, USER), 0);
+
+	hv_ops.cmci = true;
+	CHECK_EQ(hv_mce_supported() & cmci, cmci);
+	CHECK_EQ(hv_mce_setup(&cm_vcpu, cmci | 10), 0);
+	keeps(0x283, enable | 0x7fff, GUEST);
+	CHECK_EQ(set(0x283, enable << 1, GUEST), 1);
+	CHECK_EQ(set(0x283, 1 << 15, USER), 1);
+	CHECK_EQ(get(0x28a, &v, USER), 1);		/* there is no bank 10 */
+	cm_cmcis = 0;
+	CHECK_EQ(hv_mce_inject(&cm_vcpu, &mce), 0);
+	CHECK_EQ(cm_cmcis, 1);
+	mce.status |= 1ULL << 61;			/* uncorrected, no action required */
+	CHECK_EQ(hv_mce_inject(&cm_vcpu, &mce), 0);
+	CHECK_EQ(cm_cmcis, 2);
+	CHECK_EQ(set(0x283, 0, GUEST), 0);
+	CHECK_EQ(hv_mce_inject(&cm_vcpu, &mce), 0);
+	CHECK_EQ(cm_cmcis, 2);
+	/* A set-up takes it back. */
+	CHECK_EQ(set(0x284, enable, GUEST), 0);
+	CHECK_EQ(hv_mce_setup(&cm_vcpu, cmci | 10), 0);
+	CHECK_EQ(get(0x284, &v, GUEST), 0);
+	CHECK_EQ(v, 0);
+	hv_ops.cmci = false;
+	cm_stop();
+}
+
+/* What the host's CPU says goes to guests, but for registers that hv has not. */
+static void test_arch_capabilities(void)
+{
+	u64 v;
+
+	kshim_arch_capabilities = ~0ULL;
+	start();
+	CHECK_EQ(get(HV_MSR_ARCH_CAPABILITIES, &v, USER), 0);
+	CHECK_EQ(v & HV_ARCH_CAP_IBRS_ALL, HV_ARCH_CAP_IBRS_ALL);
+	CHECK_EQ(v & HV_ARCH_CAP_FB_CLEAR, HV_ARCH_CAP_FB_CLEAR);
+	CHECK_EQ(v & HV_ARCH_CAP_BHI_NO, HV_ARCH_CAP_BHI_NO);
+	CHECK_EQ(v & HV_ARCH_CAP_MDS_NO, HV_ARCH_CAP_MDS_NO);
+	CHECK_EQ(v & HV_ARCH_CAP_TAA_NO, 0);		/* no transactions */
+	CHECK_EQ(v & BIT_ULL(7), 0);			/* IA32_TSX_CTRL */
+	CHECK_EQ(v & GENMASK_ULL(61, 29), 0);
+	cm_stop();
+	kshim_arch_capabilities = 0;
+	start();
+	CHECK_EQ(get(HV_MSR_ARCH_CAPABILITIES, &v, USER), 0);
+	CHECK_EQ(v & HV_ARCH_CAP_IBRS_ALL, 0);
+	cm_stop();
+}
+
 static void test_mce(void)
 {
 	u64 v;
@@ -437,6 +499,8 @@ int main(void)
 		{ "amd", test_amd },
 		{ "efer", test_efer },
 		{ "xss_and_debugctl", test_xss_and_debugctl },
+		{ "cmci", test_cmci },
+		{ "arch_capabilities", test_arch_capabilities },
 		{ "pv", test_pv },
 		{ "pv_enforced", test_pv_enforced },
 		{ "reset", test_reset },

@@ -32,6 +32,30 @@
 #define KVM_CAP_X86_GUEST_MODE 238
 #endif
 
+/* KVM_CAP_XEN_HVM and its attributes. */
+#ifndef KVM_XEN_HVM_CONFIG_RUNSTATE_UPDATE_FLAG
+#define KVM_XEN_HVM_CONFIG_RUNSTATE_UPDATE_FLAG (1 << 6)
+#endif
+#ifndef KVM_XEN_HVM_CONFIG_PVCLOCK_TSC_UNSTABLE
+#define KVM_XEN_HVM_CONFIG_PVCLOCK_TSC_UNSTABLE (1 << 7)
+#endif
+#ifndef KVM_XEN_HVM_CONFIG_SHARED_INFO_HVA
+#define KVM_XEN_HVM_CONFIG_SHARED_INFO_HVA (1 << 8)
+#endif
+#ifndef KVM_XEN_INVALID_GFN
+#define KVM_XEN_INVALID_GFN ((__u64)-1)
+#define KVM_XEN_INVALID_GPA ((__u64)-1)
+#endif
+#ifndef KVM_XEN_ATTR_TYPE_RUNSTATE_UPDATE_FLAG
+#define KVM_XEN_ATTR_TYPE_RUNSTATE_UPDATE_FLAG 0x5	/* its value is where long_mode is */
+#endif
+#ifndef KVM_XEN_ATTR_TYPE_SHARED_INFO_HVA
+#define KVM_XEN_ATTR_TYPE_SHARED_INFO_HVA 0x6		/* where shared_info.gfn is */
+#endif
+#ifndef KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA
+#define KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA 0x9	/* where gpa is */
+#endif
+
 /* KVM_CREATE_VM. */
 #ifndef KVM_X86_DEFAULT_VM
 #define KVM_X86_DEFAULT_VM 0

@@ -49,6 +49,7 @@ typedef struct { long counter; } atomic_long_t;
 /* ---- locks, RCU ---------------------------------------------------------------------------- */
 
 typedef struct { bool held; } spinlock_t;
+typedef spinlock_t raw_spinlock_t;
 struct mutex { bool held; };
 struct rcu_head { int unused; };
 struct srcu_struct { int readers; };

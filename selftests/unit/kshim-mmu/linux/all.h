@@ -60,6 +60,7 @@ typedef struct { long counter; } atomic_long_t;
 /* ---- locks and the scheduler --------------------------------------------------------------- */
 
 typedef struct { pthread_mutex_t m; int held; } spinlock_t;
+typedef spinlock_t raw_spinlock_t;
 static inline void spin_lock_init(spinlock_t *l)
 {
 	pthread_mutex_init(&l->m, NULL);

@@ -9,10 +9,13 @@ enum {
 	CPUID_D_1_EAX, CPUID_8000_0001_EDX, CPUID_8000_0001_ECX, CPUID_8000_0008_EBX, NCAPINTS
 };
 
-enum { X86_FEATURE_MSR_SPEC_CTRL, X86_FEATURE_IBPB, X86_FEATURE_LFENCE_RDTSC };
+enum {
+	X86_FEATURE_MSR_SPEC_CTRL, X86_FEATURE_IBPB, X86_FEATURE_LFENCE_RDTSC,
+	X86_FEATURE_ARCH_CAPABILITIES, X86_FEATURE_RTM
+};
 enum {
 	X86_BUG_CPU_MELTDOWN, X86_BUG_SPEC_STORE_BYPASS, X86_BUG_MDS, X86_BUG_GDS, X86_BUG_RFDS,
-	X86_BUG_ITS
+	X86_BUG_ITS, X86_BUG_TAA
 };
 #define X86_VENDOR_INTEL	0
 #define X86_VENDOR_AMD		2
@@ -23,7 +26,10 @@ struct kshim_cpuinfo {
 };
 extern struct kshim_cpuinfo boot_cpu_data;
 
-#define boot_cpu_has(f)		((f) == X86_FEATURE_IBPB)
+extern unsigned long long kshim_arch_capabilities;	/* the host's; 0: it has no such MSR */
+
+#define boot_cpu_has(f)		((f) == X86_FEATURE_IBPB || \
+				 ((f) == X86_FEATURE_ARCH_CAPABILITIES && kshim_arch_capabilities))
 #define boot_cpu_has_bug(b)	((b) == X86_BUG_MDS)
 
 #endif
