@@ -27,6 +27,7 @@ def gdb(*commands):
     """What gdb prints, line by line."""
     args = ['gdb', '-nx', '-batch', '-iex', 'set architecture i386:x86-64',
             '-ex', 'set pagination off', '-ex', 'set confirm off', '-ex', 'set tcp connect-timeout 60',
+            '-ex', 'set remotetimeout 60',
             '-ex', 'target remote 127.0.0.1:1234']
     for command in commands:
         args += ['-ex', command]

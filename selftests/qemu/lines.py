@@ -23,7 +23,7 @@ from machine import INITRD, KERNEL, WORK, Failure, Machine, command_line
 HERE = os.path.dirname(os.path.abspath(__file__))
 DISK = os.path.join(WORK, 'signed')
 BOOT_SECONDS = 150
-TEXT_SECONDS = 120
+TEXT_SECONDS = 300
 DISK_SECONDS = 300
 AT_ONCE = 2
 
