@@ -20,7 +20,7 @@
 #define STILL_PAGES	8192		/* written once: 32 MiB */
 #define MAX_CPUS	8
 #define JUMP_NS		(120 * 1000000000ULL)	/* no clock leaps so far in one step */
-#define SAME_NS		(10 * 1000000ULL)	/* two clocks read within this time are read at once */
+#define SAME_NS		(10 * 1000000ULL)	/* clocks read within this are read at once */
 
 struct worker {
 	long cpu;
@@ -166,7 +166,7 @@ static void start(struct worker *w, void *(*fn)(void *))
 		say("BAD cannot start a thread");
 }
 
-/* CLOCK_MONOTONIC and CLOCK_REALTIME of one moment: not with another thread, or more, between them. */
+/* CLOCK_MONOTONIC and CLOCK_REALTIME of one moment: no other thread ran between them. */
 static void read_clocks(uint64_t *mono, uint64_t *real)
 {
 	for (int i = 0; i < 100; i++) {
