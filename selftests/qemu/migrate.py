@@ -22,7 +22,8 @@ from machine import WORK, Failure, Machine
 CPU = '-cpu host,-svm,-vmx'
 BOOT_SECONDS = 150
 MIGRATE_SECONDS = 180
-LINE = re.compile(r'^BUSY (\d+) mono (\d+) real (\d+)((?: cpu\d+ \d+/\d+/\d+)+)$', re.M)
+# Whole lines: QEMU may be writing the last one.
+LINE = re.compile(r'^BUSY (\d+) mono (\d+) real (\d+)((?: cpu\d+ \d+/\d+/\d+)+)\n', re.M)
 TROUBLE = re.compile(r'^.*(?:^BAD|BUG:|Oops|Kernel panic|lockup|stall|Call Trace|RIP:).*$', re.M)
 STEP_MS = 120000		# from one line to the next; the guest does not see the time between
 DRIFT_MS = 100		# of its real-time clock against the monotonic one
