@@ -203,8 +203,13 @@ def run(device, results, quick, intel, names):
 
 def read_accepted():
     """Patterns of differences that are meant, each with a reason before it."""
-    with open(os.path.join(HERE, 'accepted'), encoding='ascii') as f:
-        return [text.strip() for text in f if text.strip() and not text.startswith('#')]
+    with open('/proc/cpuinfo', encoding='ascii') as f:
+        names = ['accepted'] + (['accepted-intel'] if 'GenuineIntel' in f.read() else [])
+    found = []
+    for name in names:
+        with open(os.path.join(HERE, name), encoding='ascii') as f:
+            found += [text.strip() for text in f if text.strip() and not text.startswith('#')]
+    return found
 
 
 def differences(kvm, hv, accepted):
