@@ -113,6 +113,7 @@ build_hosttree() {
 	touch "$dir/preferences"
 	mapfile -t lines < <(apt_lines "${suites[@]}")
 	HV_PREFERENCES=$dir/preferences bootstrap "$dir/root" "$suite" "$packages" "${lines[@]}"
+	unpack_packages "$dir" shim-signed grub-efi-amd64-signed
 	rm -rf "$dir"/root/var/lib/apt/lists/* "$dir"/root/var/cache/apt/*
 	rm -rf "$dir"/root/boot "$dir"/root/usr/lib/modules
 	mkdir -p "$dir"/root/{lab,with,guest,usr/lib/modules}
@@ -121,6 +122,22 @@ build_hosttree() {
 	make_launcher "$dir" qemu-io
 	"$dir/bin/qemu-system-x86_64" --version
 	"$dir/bin/qemu-img" --version
+}
+
+# unpack_packages DIR PACKAGE...: the files of packages, without what they depend on, into DIR/root. The
+# loaders that firmware with secure boot accepts are never installed here.
+unpack_packages() {
+	local dir=$1 suite deb
+	shift
+	suite=$(codename)
+	mkdir "$dir/apt" "$dir/debs"
+	apt_lines "$suite" "$suite-updates" "$suite-security" >"$dir/apt/sources.list"
+	private_apt "$dir/apt" update
+	(cd "$dir/debs" && private_apt "$dir/apt" download "$@")
+	for deb in "$dir"/debs/*.deb; do
+		dpkg-deb -x "$deb" "$dir/root"
+	done
+	rm -rf "$dir/apt" "$dir/debs"
 }
 
 # make_launcher DIR PROGRAM: DIR/bin/PROGRAM runs DIR/root's PROGRAM with DIR/root's libraries,

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A busy guest in stock QEMU is moved: on stock KVM, on hv, and by a file from each to the other.
-# qemu-migrate.sh DEVICE [--quick]
+# qemu-migrate.sh DEVICE [--quick | --intel | TEST...]: a part of it, on hv alone: what takes few minutes, what
+# is for the Intel host, or tests of migrate.py by name.
 # shellcheck source=selftests/e2e/lib.sh
 . /with/lib.sh
 
@@ -10,9 +11,14 @@ migrate() {
 }
 kvm=$(device=/dev/kvm device_module)
 
-if [ "${2:-}" = --quick ]; then
-	load_device "" || not_ok load
-	migrate /dev/hv file-2 snapshot-2 live-ring
+shift
+case ${1:-} in
+--quick) set -- file-2 snapshot-2 live-ring ;;
+--intel) set -- file-microvm snapshot-1 ;;
+esac
+if [ $# -gt 0 ]; then
+	load_device kvm_device=1 || not_ok load
+	migrate /dev/hv "$@"
 	unload_device
 	finish
 fi

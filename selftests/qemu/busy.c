@@ -19,7 +19,8 @@
 #define PAGES		1536		/* rewritten by each processor: 6 MiB */
 #define STILL_PAGES	8192		/* written once: 32 MiB */
 #define MAX_CPUS	8
-#define JUMP_NS		(20 * 1000000000ULL)	/* no clock leaps so far in one step */
+#define JUMP_NS		(120 * 1000000000ULL)	/* no clock leaps so far in one step */
+#define SAME_NS		(10 * 1000000ULL)	/* clocks read within this are read at once */
 
 struct worker {
 	long cpu;
@@ -165,10 +166,23 @@ static void start(struct worker *w, void *(*fn)(void *))
 		say("BAD cannot start a thread");
 }
 
+/* CLOCK_MONOTONIC and CLOCK_REALTIME of one moment: no other thread ran between them. */
+static void read_clocks(uint64_t *mono, uint64_t *real)
+{
+	for (int i = 0; i < 100; i++) {
+		*mono = clock_ns(CLOCK_MONOTONIC);
+		*real = clock_ns(CLOCK_REALTIME);
+		if (clock_ns(CLOCK_MONOTONIC) - *mono < SAME_NS)
+			return;
+	}
+	say("BAD the two clocks cannot be read at once");
+}
+
 /* One line: what has been done since the last one, by each processor, and the time. */
 static void report(unsigned long n, long cpus)
 {
 	static struct worker last[MAX_CPUS];
+	uint64_t mono, real;
 	char text[512];
 	size_t len = 0;
 
@@ -179,8 +193,9 @@ static void report(unsigned long n, long cpus)
 				(unsigned long long)(workers[i].readings - last[i].readings));
 		last[i] = workers[i];
 	}
-	say("BUSY %lu mono %llu real %llu%s", n, (unsigned long long)clock_ns(CLOCK_MONOTONIC) / 1000000,
-	    (unsigned long long)clock_ns(CLOCK_REALTIME) / 1000000, text);
+	read_clocks(&mono, &real);
+	say("BUSY %lu mono %llu real %llu%s", n, (unsigned long long)mono / 1000000,
+	    (unsigned long long)real / 1000000, text);
 }
 
 static void *map_pages(size_t pages)

@@ -17,7 +17,7 @@ import sys
 from machine import Failure, Machine
 
 BOOT_SECONDS = 150
-GDB_SECONDS = 120
+GDB_SECONDS = 180
 STEPS = 40
 failed = 0
 stops = {}
@@ -26,7 +26,8 @@ stops = {}
 def gdb(*commands):
     """What gdb prints, line by line."""
     args = ['gdb', '-nx', '-batch', '-iex', 'set architecture i386:x86-64',
-            '-ex', 'set pagination off', '-ex', 'set confirm off', '-ex', 'set tcp connect-timeout 10',
+            '-ex', 'set pagination off', '-ex', 'set confirm off', '-ex', 'set tcp connect-timeout 60',
+            '-ex', 'set remotetimeout 60',
             '-ex', 'target remote 127.0.0.1:1234']
     for command in commands:
         args += ['-ex', command]
@@ -121,7 +122,7 @@ def running_kernel(device, name, machine_type, cpus):
              threads == cpus and values(lines, 'cr0') == [0x80000001] and len(code) == 1, lines, code)
 
         # Nothing of it is left behind: it goes on.
-        machine.wait_console('^LOOP ', 60, len(machine.console()))
+        machine.wait_console('^LOOP ', BOOT_SECONDS, len(machine.console()))
         test(prefix + 'goes-on', device, machine.status() == 'running', [])
 
         if emulated_svm():
@@ -132,7 +133,7 @@ def running_kernel(device, name, machine_type, cpus):
         test(prefix + 'software-breakpoint', device,
              at[:2] == [inner] * 2 and len(at) == 3 and inner < at[2] < inner + 16, lines, at)
 
-        machine.wait_console('^LOOP ', 60, len(machine.console()))
+        machine.wait_console('^LOOP ', BOOT_SECONDS, len(machine.console()))
     except Failure as e:
         test(prefix + 'run', device, False, [str(e), machine.trouble()])
     finally:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the guest sees of its machine. All of it must be the same under KVM and under hv. */
+#include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/klog.h>
@@ -105,6 +106,20 @@ static void topology_facts(void)
 	}
 }
 
+/* What the boot loader or the kernel's EFI stub found out: struct boot_params, secure_boot. */
+static void secure_boot_facts(void)
+{
+	static const char * const state[] = { "unset", "unknown", "disabled", "enabled" };
+	int fd = open("/sys/kernel/boot_params/data", O_RDONLY);
+	uint8_t value;
+
+	if (fd < 0)
+		return;
+	if (pread(fd, &value, 1, 0x1ec) == 1 && value < sizeof(state) / sizeof(state[0]))
+		say("FACT secure-boot %s", state[value]);
+	close(fd);
+}
+
 /* What the kernel called an error, without the time. */
 static void kernel_facts(void)
 {
@@ -120,16 +135,23 @@ static void kernel_facts(void)
 	}
 }
 
+/* How long the shortest of some naps was: the machine may stand still in one. */
 static void time_facts(void)
 {
-	static const struct timespec nap = { .tv_nsec = 200 * 1000000 };
-	uint64_t start = clock_ns(CLOCK_MONOTONIC), ms;
+	static const struct timespec nap = { .tv_nsec = 50 * 1000000 };
+	uint64_t shortest = UINT64_MAX;
 
-	nanosleep(&nap, NULL);
-	ms = (clock_ns(CLOCK_MONOTONIC) - start) / 1000000;
-	say("FACT sleep %s", ms >= 200 && ms < 2000 ? "good" : "BAD");
-	if (ms < 200 || ms >= 2000)
-		say("BAD a sleep of 200 ms took %llu ms", (unsigned long long)ms);
+	for (int i = 0; i < 5; i++) {
+		uint64_t start = clock_ns(CLOCK_MONOTONIC), ns;
+
+		nanosleep(&nap, NULL);
+		ns = clock_ns(CLOCK_MONOTONIC) - start;
+		shortest = ns < shortest ? ns : shortest;
+	}
+	if (shortest >= 50 * 1000000 && shortest < 1000 * 1000000)
+		say("FACT sleep good");
+	else
+		say("BAD the shortest sleep of 50 ms took %llu us", (unsigned long long)shortest / 1000);
 	say("DATE %llu", (unsigned long long)clock_ns(CLOCK_REALTIME) / 1000000000);
 }
 
@@ -152,6 +174,7 @@ void report_facts(void)
 	say("FACT firmware %s", first_line("/sys/class/dmi/id/bios_vendor"));
 	say("FACT product %s", first_line("/sys/class/dmi/id/product_version"));
 	say("FACT microcode %s", first_line("/sys/devices/system/cpu/cpu0/microcode/version"));
+	secure_boot_facts();
 	cpuinfo_facts();
 	topology_facts();
 	cpuid_facts();

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run the command lines of the file "lines" on a device, or compare what two devices gave.
 
-  lines.py run DEVICE RESULTS [--quick] [NAME...]
+  lines.py run DEVICE RESULTS [--quick | --intel] [NAME...]
   lines.py compare RESULTS-OF-KVM RESULTS-OF-HV
 
 A result is a list of lines of text. Comparing prints "ok NAME" or "not ok NAME", with the differences
@@ -12,16 +12,19 @@ that the file "accepted" does not explain.
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from machine import Failure, Machine
+from machine import INITRD, KERNEL, WORK, Failure, Machine, command_line
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+DISK = os.path.join(WORK, 'signed')
 BOOT_SECONDS = 150
-TEXT_SECONDS = 120
+TEXT_SECONDS = 300
+DISK_SECONDS = 300
 AT_ONCE = 2
 
 
@@ -29,26 +32,33 @@ class Line:
     """One command line of the list, for one version of QEMU."""
 
     def __init__(self, name, version, outcome, options):
-        self.quick = name.startswith('*' if version == '10' else '**')
-        self.hv_only = name.endswith('!')
-        self.name = name.strip('*!') + ('' if version == '10' else '-qemu' + version)
+        self.quick = name.lstrip('+').startswith('*' if version == '10' else '**')
+        if version == '(7.2)':
+            version, outcome = '7.2', 'start'
+        self.intel = name.startswith('+') and version == '10'
+        self.name = name.strip('*+') + ('' if version == '10' else '-qemu' + version)
         self.version = version
         self.outcome, _, self.argument = outcome.partition(' ')
         self.options = options
 
 
 def read_lines():
-    found = []
+    found, words = [], {}
     with open(os.path.join(HERE, 'lines'), encoding='ascii') as f:
         for text in f:
             if text.startswith('#') or not text.strip():
                 continue
+            defined = re.match(r'([A-Z]+) = (.*)', text)
+            if defined:
+                words['$' + defined.group(1)] = defined.group(2)
+                continue
             # A bar without spaces around it belongs to a regular expression.
             fields = [field.strip() for field in re.split(r'\s\|\s', text)]
             name, versions, outcome = fields[0], fields[1], fields[2]
-            if outcome.split()[0] not in ('start', 'boot', 'refused', 'text', 'plug'):
+            if outcome.split()[0] not in (*OUTCOMES, 'refused'):
                 raise SystemExit(f'lines: {name}: unknown outcome {outcome}')
-            found += [Line(name, version, outcome, fields[-1]) for version in versions.split()]
+            options = re.sub(r'\$[A-Z]+', lambda word: words[word.group(0)], fields[-1])
+            found += [Line(name, version, outcome, options) for version in versions.split()]
     names = [line.name for line in found]
     for name in names:
         if names.count(name) > 1:
@@ -99,7 +109,7 @@ def start(line, machine):
 def boot(line, machine):
     machine.qmp('cont')
     machine.wait_console('^GUEST-READY', BOOT_SECONDS)
-    return [f'exit status {machine.wait_exit(30)}'] + facts(machine.console())
+    return [f'exit status {machine.wait_exit()}'] + facts(machine.console())
 
 
 def plug(line, machine):
@@ -118,6 +128,28 @@ def text(line, machine):
     return ['text found']
 
 
+def disk(line, machine):
+    machine.qmp('cont')
+    machine.wait_console('^GUEST-READY', DISK_SECONDS)
+    machine.wait_console(line.argument, 0)
+    return [f'exit status {machine.wait_exit()}'] + facts(machine.console())
+
+
+OUTCOMES = {'start': start, 'boot': boot, 'plug': plug, 'text': text, 'disk': disk}
+
+
+def make_disk():
+    """The directory that QEMU shows as a disk: all that a firmware starts, down to our guest."""
+    for directory in ('EFI/BOOT', 'EFI/debian'):
+        os.makedirs(os.path.join(DISK, directory), exist_ok=True)
+    for source, name in (('/usr/lib/shim/shimx64.efi.signed', 'EFI/BOOT/BOOTX64.EFI'),
+                         ('/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed', 'EFI/BOOT/grubx64.efi'),
+                         (KERNEL, 'vmlinuz'), (INITRD, 'guest.cpio')):
+        shutil.copyfile(source, os.path.join(DISK, name))
+    with open(os.path.join(DISK, 'EFI/debian/grub.cfg'), 'w', encoding='ascii') as f:
+        f.write(f'linux /vmlinuz {command_line("facts")}\ninitrd /guest.cpio\nboot\n')
+
+
 def run_line(line, device):
     """The outcome that came about, and everything that was seen of it."""
     mode = {'boot': 'facts', 'plug': 'plug'}.get(line.outcome)
@@ -131,7 +163,7 @@ def run_line(line, device):
             raise Failure('QEMU started')
         if '-M none' not in line.options:
             seen += cpu_features(machine)
-        seen += {'start': start, 'boot': boot, 'plug': plug, 'text': text}[line.outcome](line, machine)
+        seen += OUTCOMES[line.outcome](line, machine)
     except Failure as e:
         if line.outcome == 'refused' and machine.process.poll() == 1:
             seen.append(str(e))
@@ -144,13 +176,14 @@ def run_line(line, device):
     return {'outcome': outcome, 'seen': seen + said, 'trouble': trouble}
 
 
-def run(device, results, quick, names):
-    lines = [l for l in read_lines() if (l.quick or not quick) and (not names or l.name in names)]
+def run(device, results, quick, intel, names):
+    lines = [l for l in read_lines() if (l.quick or not quick) and (l.intel or not intel) and
+             (not names or l.name in names)]
     unknown = set(names) - {l.name for l in lines}
     if unknown or not lines:
         raise SystemExit(f'lines.py: no such lines: {" ".join(sorted(unknown))}')
-    if device == '/dev/kvm':
-        lines = [l for l in lines if not l.hv_only]
+    if any(line.outcome == 'disk' for line in lines):
+        make_disk()
 
     def run_one(line):
         begin = time.monotonic()
@@ -170,8 +203,13 @@ def run(device, results, quick, names):
 
 def read_accepted():
     """Patterns of differences that are meant, each with a reason before it."""
-    with open(os.path.join(HERE, 'accepted'), encoding='ascii') as f:
-        return [text.strip() for text in f if text.strip() and not text.startswith('#')]
+    with open('/proc/cpuinfo', encoding='ascii') as f:
+        names = ['accepted'] + (['accepted-intel'] if 'GenuineIntel' in f.read() else [])
+    found = []
+    for name in names:
+        with open(os.path.join(HERE, name), encoding='ascii') as f:
+            found += [text.strip() for text in f if text.strip() and not text.startswith('#')]
+    return found
 
 
 def differences(kvm, hv, accepted):
@@ -205,7 +243,8 @@ def compare(kvm_results, hv_results):
 def main():
     args = sys.argv[1:]
     if len(args) >= 3 and args[0] == 'run':
-        return run(args[1], args[2], '--quick' in args, [a for a in args[3:] if a != '--quick'])
+        names = [a for a in args[3:] if a not in ('--quick', '--intel')]
+        return run(args[1], args[2], '--quick' in args, '--intel' in args, names)
     if len(args) == 3 and args[0] == 'compare':
         return compare(args[1], args[2])
     print(__doc__, file=sys.stderr)

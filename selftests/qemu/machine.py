@@ -13,6 +13,8 @@ PROGRAMS = {'10': 'qemu-system-x86_64', '7.2': 'qemu-7.2'}
 KERNEL = '/guest/vmlinuz'
 INITRD = '/with/guest.cpio'
 WORK = '/tmp/work'
+# For what is done at once. The machine under the emulated host may stand still for half a minute.
+PROMPT_SECONDS = 120
 
 
 class Failure(Exception):
@@ -29,6 +31,12 @@ def accelerated(words, device, version):
             words[i + 1] = which + words[i + 1][len('kvm'):]
             return words
     return ['-accel', which] + words
+
+
+def command_line(mode, append=''):
+    """The kernel's. A busy machine may not let the emulated host run for half a minute."""
+    return ('console=ttyS0 cryptomgr.notests quiet panic=-1 watchdog_thresh=60 '
+            f'rcupdate.rcu_cpu_stall_timeout=120 hv.mode={mode} {append}').strip()
 
 
 class Machine:
@@ -48,15 +56,12 @@ class Machine:
         self.args += ['-S', '-chardev', f'socket,id=qmp,path={self.base}.qmp,server=on,wait=off',
                       '-mon', 'chardev=qmp,mode=control', '-serial', f'file:{self.base}.console']
         if boot:
-            self.args += ['-kernel', KERNEL, '-initrd', INITRD, '-append',
-                          # A busy machine may not let the emulated host run for seconds.
-                          'console=ttyS0 cryptomgr.notests quiet panic=-1 watchdog_thresh=60 '
-                          f'hv.mode={boot} {append}'.strip()]
+            self.args += ['-kernel', KERNEL, '-initrd', INITRD, '-append', command_line(boot, append)]
         self.process = None
         self.monitor = None
         self.events = []
 
-    def start(self, seconds=30):
+    def start(self, seconds=PROMPT_SECONDS):
         """Start QEMU and greet its monitor. Failure if it ends instead."""
         for end in ('.console', '.qmp'):
             if os.path.exists(self.base + end):
@@ -91,7 +96,7 @@ class Machine:
             line = ''
         if not line:
             # It is about to end, or has.
-            raise Failure(f'QEMU ended with status {self.wait_exit(10)}')
+            raise Failure(f'QEMU ended with status {self.wait_exit()}')
         return json.loads(line)
 
     def qmp(self, command, **arguments):
@@ -157,7 +162,7 @@ class Machine:
                 raise Failure(f'the machine is {self.status()}, not {wanted}')
             time.sleep(0.05)
 
-    def wait_exit(self, seconds):
+    def wait_exit(self, seconds=PROMPT_SECONDS):
         """QEMU's exit status, once its guest has ended."""
         try:
             return self.process.wait(seconds)
@@ -171,7 +176,7 @@ class Machine:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
