@@ -10,12 +10,27 @@
 
 /* What a guest is made of, as the command line says it. Strings are the caller's. */
 #define HVM_MAX_DISKS	24
+#define HVM_MAX_NETS	4
 #define HVM_NAME_MAX	64
 
 struct hvm_disk_config {
 	char *path;		/* allocated */
 	enum blk_format format;
 	bool readonly;
+};
+
+enum hvm_net_kind { HVM_NET_TAP, HVM_NET_PASST, HVM_NET_SWITCH };
+
+struct hvm_net_config {
+	enum hvm_net_kind kind;
+	char ifname[16];	/* TAP; empty: the kernel chooses */
+	bool vhost;		/* TAP */
+	unsigned int queues;	/* TAP; pairs */
+	char *socket;		/* PASST; allocated */
+	char network[HVM_NAME_MAX + 1];	/* SWITCH */
+	bool mac_given;
+	uint8_t mac[6];
+	uint64_t limit_bytes, limit_packets;	/* per second and direction, 0: none */
 };
 
 struct hvm_config {
@@ -26,6 +41,8 @@ struct hvm_config {
 	uint64_t mem;		/* bytes */
 	struct hvm_disk_config disk[HVM_MAX_DISKS];
 	unsigned int nr_disks;
+	struct hvm_net_config net[HVM_MAX_NETS];
+	unsigned int nr_nets;
 	struct hvm_chardev_config serial, console;
 	bool no_reboot;		/* a reset by the guest ends hvm */
 };

@@ -18,6 +18,7 @@
 #include "chipset/rtc.h"
 #include "chipset/serial.h"
 #include "memory/layout.h"
+#include "nic.h"
 
 #define MAX_QUEUES	4	/* of a disk */
 
@@ -35,6 +36,7 @@ struct hvm_devices {
 	struct pci_host *pci;
 	struct virtio_dev *console;	/* belongs to pci */
 	struct blk_image *image[HVM_MAX_DISKS];
+	struct hvm_nic nic[HVM_MAX_NETS];
 };
 
 uint64_t hvm_devices_pci64_base(uint64_t mem)
@@ -138,6 +140,14 @@ static int create_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err
 	return ret ? ret : add_virtio(d, dev, err);
 }
 
+static int create_nic(struct hvm_devices *d, unsigned int n, struct hv_err *err)
+{
+	struct virtio_dev *dev;
+	int ret = hvm_nic_create(&d->nic[n], &d->cfg->net[n], d->cfg->name, n, &dev, err);
+
+	return ret ? ret : add_virtio(d, dev, err);
+}
+
 static int create_rng(struct hvm_devices *d, struct hv_err *err)
 {
 	const struct virtio_rng_config cfg = { .loop = hv_io_thread_loop(d->io), .id = "rng0" };
@@ -192,6 +202,8 @@ static int create_all(struct hvm_devices *d, struct hv_err *err)
 	/* Disks first, so that their slots do not depend on what else there is. */
 	for (unsigned int i = 0; i < d->cfg->nr_disks && !ret; i++)
 		ret = create_disk(d, i, err);
+	for (unsigned int i = 0; i < d->cfg->nr_nets && !ret; i++)
+		ret = create_nic(d, i, err);
 	if (!ret)
 		ret = create_rng(d, err);
 	if (!ret)
@@ -235,6 +247,8 @@ int hvm_devices_destroy(struct hvm_devices *d, struct hv_err *err)
 
 	if (d->pci)
 		pci_host_destroy(d->pci);
+	for (unsigned int i = 0; i < d->cfg->nr_nets; i++)
+		hvm_nic_destroy(&d->nic[i]);
 	hvm_serial_destroy(d->serial);
 	hvm_rtc_destroy(d->rtc);
 	hvm_pm_destroy(d->pm);

@@ -130,19 +130,21 @@ image_clean() {
 	qemu-img check "$work/$1.qcow2"
 }
 
-# The kernel command line that makes the guest run SCRIPT and switch itself off.
+# The kernel command line that makes the guest run SCRIPT and switch itself off. GUEST_APPEND: more of it.
 guest_cmdline() {
-	printf 'console=ttyS0 quiet cryptomgr.notests hv.run=%s' "$(printf '%s\n' "$1" | base64 -w0)"
+	printf 'console=ttyS0 quiet cryptomgr.notests %s hv.run=%s' "${GUEST_APPEND:-}" \
+		"$(printf '%s\n' "$1" | base64 -w0)"
 }
 
-# hvm_boot OVERLAY CPUS SCRIPT [ARGUMENT...]: boot the guest with hvm; its console: $work/console.
+# hvm_boot OVERLAY CPUS SCRIPT [ARGUMENT...]: boot the guest with hvm; its console: $work/console, or
+# BOOT_CONSOLE.
 hvm_boot() {
 	local overlay=$1 cpus=$2 script=$3
 	shift 3
 	timeout -k 5 $((${BOOT_TIMEOUT:-120} * slow)) hvm run --accel "$device" --kernel /guest/vmlinuz \
 		--initrd /guest/initrd.img --append "$(guest_cmdline "$script")" \
 		--disk "$work/$overlay.qcow2" --cpus "$cpus" --mem 512M "$@" \
-		>"$work/console" 2>&1 </dev/null
+		>"${BOOT_CONSOLE:-$work/console}" 2>&1 </dev/null
 }
 
 # qemu_boot PROGRAM OVERLAY MACHINE SCRIPT [ARGUMENT...]: boot it with QEMU; MACHINE: q35, microvm.

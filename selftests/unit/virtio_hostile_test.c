@@ -17,6 +17,7 @@
 #include "../../virtio-backends/console.h"
 #include "../../virtio-backends/io_thread.h"
 #include "../../virtio-backends/rng.h"
+#include "net_toy.h"
 #include "unit_log.h"
 #include "unit_test.h"
 #include "virtio_driver.h"
@@ -202,10 +203,39 @@ static void test_console(void)
 	close(p[1]);
 }
 
+static void test_net(void)
+{
+	const struct drv_buf out = { DRV_BUFFERS, 64, false }, in = { DRV_BUFFERS, 4096, true };
+	struct virtio_net_config cfg = {
+		.id = "net0", .mac = { 2, 0, 0, 0, 0, 1 }, .pairs = 2, .queue_size = QSIZE,
+		.features = VIRTIO_NET_GUEST_OFFLOADS, .create_port = toy_port_create,
+	};
+	struct hv_err err;
+	uint32_t len;
+
+	for (unsigned int i = 0; i < TOY_PORTS; i++)
+		toy_port[i].endless = true;
+	CHECK_EQ(virtio_net_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	test_catch_log();
+	nr_queues = 5;
+	attack();
+	drv_avail(&drv, 1, drv_chain(&drv, 1, &out, 1));
+	drv_kick(&drv, 1);
+	CHECK(drv_wait_used(&drv, 1, NULL, NULL));
+	drv_avail(&drv, 0, drv_chain(&drv, 0, &in, 1));
+	drv_kick(&drv, 0);
+	CHECK(drv_wait_used(&drv, 0, NULL, &len));
+	CHECK_EQ(len, 200);
+	virtio_dev_destroy(dev);
+	drv_fini(&drv);
+}
+
 int main(void)
 {
 	TEST_RUN(test_blk);
 	TEST_RUN(test_rng);
 	TEST_RUN(test_console);
+	TEST_RUN(test_net);
 	return TEST_EXIT();
 }

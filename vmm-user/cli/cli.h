@@ -39,6 +39,22 @@ int hvm_parse_name(const char *s, char name[HVM_NAME_MAX + 1], struct hv_err *er
 /* Seconds: 0 to 86400. */
 int hvm_parse_timeout(const char *s, unsigned int *seconds, struct hv_err *err);
 
+/* options_net.c: "tap[,ifname=I]...", "passt,socket=FILE...", "switch,network=NAME..." */
+int hvm_parse_net(const char *s, struct hvm_net_config *net, struct hv_err *err);
+void hvm_net_config_free(struct hvm_net_config *net);
+
+/*
+ * Parts of values. Copy up to the next single comma, two are one of the text; returns what follows
+ * the comma, or NULL at the end. @out has room for all of @s.
+ */
+const char *hvm_take_field(const char *s, char *out);
+/* Digits only: strtoull() alone takes signs, spaces and the empty string. *@end is what follows. */
+int hvm_parse_number(const char *s, char **end, uint64_t *v);
+/* A number from @min to @max and nothing behind it. */
+int hvm_parse_range(const char *s, uint64_t min, uint64_t max, uint64_t *v);
+/* A number with an optional suffix K, M, G or T (powers of 1024), up to 1T. */
+int hvm_parse_rate(const char *s, uint64_t *v);
+
 /* The arguments of "hvm run"; *@help if only help is wanted. */
 int hvm_parse_run(int argc, char **argv, struct hvm_config *cfg, bool *help, struct hv_err *err);
 void hvm_config_free(struct hvm_config *cfg);

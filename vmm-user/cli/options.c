@@ -9,8 +9,7 @@
 #include "../memory/layout.h"
 #include "cli.h"
 
-/* Digits only: strtoull() alone takes signs, spaces and the empty string. */
-static int parse_number(const char *s, char **end, uint64_t *v)
+int hvm_parse_number(const char *s, char **end, uint64_t *v)
 {
 	if (*s < '0' || *s > '9')
 		return -EINVAL;
@@ -24,7 +23,7 @@ int hvm_parse_cpus(const char *s, unsigned int *cpus, struct hv_err *err)
 	uint64_t v;
 	char *end;
 
-	if (parse_number(s, &end, &v) || *end || !v || v > HVM_MAX_CPUS)
+	if (hvm_parse_number(s, &end, &v) || *end || !v || v > HVM_MAX_CPUS)
 		return hv_err_set(err, -EINVAL, "--cpus %s: a number from 1 to %d is wanted", s,
 				  HVM_MAX_CPUS);
 	*cpus = (unsigned int)v;
@@ -36,7 +35,7 @@ int hvm_parse_timeout(const char *s, unsigned int *seconds, struct hv_err *err)
 	uint64_t v;
 	char *end;
 
-	if (parse_number(s, &end, &v) || *end || v > 86400)
+	if (hvm_parse_number(s, &end, &v) || *end || v > 86400)
 		return hv_err_set(err, -EINVAL, "--timeout %s: seconds from 0 to 86400 are wanted",
 				  s);
 	*seconds = (unsigned int)v;
@@ -51,7 +50,7 @@ int hvm_parse_mem(const char *s, uint64_t *bytes, struct hv_err *err)
 	uint64_t v;
 	char *end;
 
-	if (parse_number(s, &end, &v))
+	if (hvm_parse_number(s, &end, &v))
 		goto bad;
 	if (*end) {
 		char c = *end >= 'a' && *end <= 'z' ? (char)(*end - 'a' + 'A') : *end;
@@ -73,11 +72,35 @@ bad:
 	return hv_err_set(err, -EINVAL, "--mem %s: a size like 512M or 2G is wanted", s);
 }
 
-/*
- * Copy up to the next single comma; two are one of the name. Returns what follows the comma, or
- * NULL at the end.
- */
-static const char *take_field(const char *s, char *out)
+int hvm_parse_range(const char *s, uint64_t min, uint64_t max, uint64_t *v)
+{
+	char *end;
+
+	return hvm_parse_number(s, &end, v) || *end || *v < min || *v > max ? -EINVAL : 0;
+}
+
+int hvm_parse_rate(const char *s, uint64_t *v)
+{
+	static const char suffixes[] = "KMGT";
+	unsigned int shift = 0;
+	const char *p;
+	char *end;
+
+	if (hvm_parse_number(s, &end, v))
+		return -EINVAL;
+	if (*end) {
+		p = strchr(suffixes, *end >= 'a' && *end <= 'z' ? *end - 'a' + 'A' : *end);
+		if (!p || end[1])
+			return -EINVAL;
+		shift = 10 * (unsigned int)(p - suffixes + 1);
+	}
+	if (!*v || *v > (1ULL << 40) >> shift)
+		return -EINVAL;
+	*v <<= shift;
+	return 0;
+}
+
+const char *hvm_take_field(const char *s, char *out)
 {
 	for (; *s; s++) {
 		if (*s == ',' && *++s != ',') {
@@ -116,11 +139,11 @@ int hvm_parse_disk(const char *s, struct hvm_disk_config *disk, struct hv_err *e
 		ret = hv_err_set(err, -ENOMEM, "out of memory");
 		goto out;
 	}
-	rest = take_field(s, path);
+	rest = hvm_take_field(s, path);
 	if (!*path)
 		ret = hv_err_set(err, -EINVAL, "--disk %s: the file's name is missing", s);
 	while (!ret && rest) {
-		rest = take_field(rest, opt);
+		rest = hvm_take_field(rest, opt);
 		ret = parse_disk_option(s, opt, disk, err);
 	}
 out:

@@ -15,7 +15,7 @@
 
 enum {
 	OPT_ACCEL = 256, OPT_APPEND, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_HELP, OPT_INITRD,
-	OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NO_REBOOT, OPT_SERIAL,
+	OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_SERIAL,
 };
 
 static const struct option run_options[] = {
@@ -29,6 +29,7 @@ static const struct option run_options[] = {
 	{ "kernel", required_argument, NULL, OPT_KERNEL },
 	{ "mem", required_argument, NULL, OPT_MEM },
 	{ "name", required_argument, NULL, OPT_NAME },
+	{ "net", required_argument, NULL, OPT_NET },
 	{ "no-reboot", no_argument, NULL, OPT_NO_REBOOT },
 	{ "serial", required_argument, NULL, OPT_SERIAL },
 	{ NULL, 0, NULL, 0 },
@@ -56,6 +57,13 @@ static const char run_usage[] =
 "                        none       nowhere\n"
 "  --console WHERE     a virtio console, /dev/hvc0 of the guest (default: there is none);\n"
 "                      WHERE is as for --serial, and only one of them can be stdio\n"
+"  --net tap[,ifname=NAME][,queues=N][,vhost=on|off]\n"
+"  --net passt,socket=FILE\n"
+"  --net switch,network=NAME\n"
+"                      a network card (at most 4): on a TAP interface of the host, on a\n"
+"                      running passt, or on a switch that guests of this user share. All\n"
+"                      take mac=ADDRESS, limit-bytes=RATE and limit-packets=RATE (per\n"
+"                      second and direction).\n"
 "  --name NAME         what \"hvm ps\" and \"hvm stop\" call it (default: hvm-PID)\n"
 "  --no-reboot         end when the guest asks for a reset, with status 4\n"
 "  --accel PATH        hypervisor device (default /dev/hv): /dev/kvm works, too\n"
@@ -85,6 +93,19 @@ static int add_disk(struct hvm_config *cfg, const char *arg, struct hv_err *err)
 	return ret;
 }
 
+static int add_net(struct hvm_config *cfg, const char *arg, struct hv_err *err)
+{
+	int ret;
+
+	if (cfg->nr_nets == HVM_MAX_NETS)
+		return hv_err_set(err, -E2BIG, "--net %s: a guest can have %d network cards", arg,
+				  HVM_MAX_NETS);
+	ret = hvm_parse_net(arg, &cfg->net[cfg->nr_nets], err);
+	if (!ret)
+		cfg->nr_nets++;
+	return ret;
+}
+
 static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct hv_err *err)
 {
 	switch (opt) {
@@ -110,6 +131,8 @@ static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct h
 		return hvm_parse_mem(arg, &cfg->mem, err);
 	case OPT_NAME:
 		return hvm_parse_name(arg, cfg->name, err);
+	case OPT_NET:
+		return add_net(cfg, arg, err);
 	case OPT_NO_REBOOT:
 		cfg->no_reboot = true;
 		return 0;
@@ -175,7 +198,10 @@ void hvm_config_free(struct hvm_config *cfg)
 {
 	for (unsigned int i = 0; i < cfg->nr_disks; i++)
 		free(cfg->disk[i].path);
+	for (unsigned int i = 0; i < cfg->nr_nets; i++)
+		hvm_net_config_free(&cfg->net[i]);
 	cfg->nr_disks = 0;
+	cfg->nr_nets = 0;
 }
 
 /* ---- Running ---- */

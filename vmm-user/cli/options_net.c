@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The value of --net; see cli.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../virtio-backends/net.h"
+#include "../control/runtime.h"
+#include "cli.h"
+
+static const char *const kind_names[] = {
+	[HVM_NET_TAP] = "tap", [HVM_NET_PASST] = "passt", [HVM_NET_SWITCH] = "switch",
+};
+
+/* Six pairs of hexadecimal digits with colons; not a group's address, and not all zeroes. */
+static int parse_mac(const char *s, uint8_t mac[6])
+{
+	static const char digits[] = "0123456789abcdefABCDEF";
+	unsigned int any = 0;
+
+	if (strlen(s) != 17)
+		return -EINVAL;
+	for (unsigned int i = 0; i < 6; i++, s += 3) {
+		if (!strchr(digits, s[0]) || !strchr(digits, s[1]) || (i < 5 && s[2] != ':'))
+			return -EINVAL;
+		mac[i] = (uint8_t)strtoul(s, NULL, 16);
+		any |= mac[i];
+	}
+	return any && !(mac[0] & 1) ? 0 : -EINVAL;
+}
+
+static int parse_on_off(const char *s, bool *on)
+{
+	*on = !strcmp(s, "on");
+	return *on || !strcmp(s, "off") ? 0 : -EINVAL;
+}
+
+static int set_ifname(struct hvm_net_config *net, const char *v)
+{
+	size_t len = strlen(v);
+
+	if (!len || len >= sizeof(net->ifname) || strpbrk(v, "/ %:"))
+		return -EINVAL;
+	memcpy(net->ifname, v, len + 1);
+	return 0;
+}
+
+static int set_queues(struct hvm_net_config *net, const char *v)
+{
+	uint64_t n;
+
+	if (hvm_parse_range(v, 1, VIRTIO_NET_MAX_PAIRS, &n))
+		return -EINVAL;
+	net->queues = (unsigned int)n;
+	return 0;
+}
+
+static int set_vhost(struct hvm_net_config *net, const char *v)
+{
+	return parse_on_off(v, &net->vhost);
+}
+
+static int set_socket(struct hvm_net_config *net, const char *v)
+{
+	if (!*v)
+		return -EINVAL;
+	free(net->socket);
+	net->socket = strdup(v);
+	return net->socket ? 0 : -ENOMEM;
+}
+
+static int set_network(struct hvm_net_config *net, const char *v)
+{
+	if (!hvm_name_valid(v))
+		return -EINVAL;
+	snprintf(net->network, sizeof(net->network), "%s", v);
+	return 0;
+}
+
+static int set_mac(struct hvm_net_config *net, const char *v)
+{
+	net->mac_given = true;
+	return parse_mac(v, net->mac);
+}
+
+static int set_limit_bytes(struct hvm_net_config *net, const char *v)
+{
+	return hvm_parse_rate(v, &net->limit_bytes);
+}
+
+static int set_limit_packets(struct hvm_net_config *net, const char *v)
+{
+	return hvm_parse_rate(v, &net->limit_packets);
+}
+
+#define KIND(k)	(1u << HVM_NET_##k)
+
+static const struct net_key {
+	const char *name, *wanted;
+	unsigned int kinds;
+	int (*set)(struct hvm_net_config *net, const char *value);
+} keys[] = {
+	{ "ifname", "a name of 1 to 15 characters", KIND(TAP), set_ifname },
+	{ "queues", "a number from 1 to 16", KIND(TAP), set_queues },
+	{ "vhost", "on or off", KIND(TAP), set_vhost },
+	{ "socket", "a file", KIND(PASST), set_socket },
+	{ "network", "a name like those of guests", KIND(SWITCH), set_network },
+	{ "mac", "an address like 52:54:00:12:34:56, not of a group",
+	  KIND(TAP) | KIND(PASST) | KIND(SWITCH), set_mac },
+	{ "limit-bytes", "bytes per second, like 10M", KIND(TAP) | KIND(PASST) | KIND(SWITCH),
+	  set_limit_bytes },
+	{ "limit-packets", "packets per second", KIND(TAP) | KIND(PASST) | KIND(SWITCH),
+	  set_limit_packets },
+};
+
+static int parse_key(const char *s, char *field, struct hvm_net_config *net, struct hv_err *err)
+{
+	char *value = strchr(field, '=');
+	int ret;
+
+	if (value)
+		*value++ = '\0';
+	for (size_t i = 0; value && i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (strcmp(field, keys[i].name) || !(keys[i].kinds & 1u << net->kind))
+			continue;
+		ret = keys[i].set(net, value);
+		return ret ? hv_err_set(err, ret, "--net %s: %s: %s is wanted", s, field,
+					keys[i].wanted) : 0;
+	}
+	return hv_err_set(err, -EINVAL, "--net %s: \"%s\" is nothing that %s takes", s, field,
+			  kind_names[net->kind]);
+}
+
+static int parse_kind(const char *s, const char *field, struct hvm_net_config *net,
+		      struct hv_err *err)
+{
+	for (size_t i = 0; i < sizeof(kind_names) / sizeof(kind_names[0]); i++) {
+		if (strcmp(field, kind_names[i]))
+			continue;
+		net->kind = (enum hvm_net_kind)i;
+		return 0;
+	}
+	return hv_err_set(err, -EINVAL, "--net %s: none of tap, passt, switch", s);
+}
+
+static int check_net(const char *s, const struct hvm_net_config *net, struct hv_err *err)
+{
+	if (net->kind == HVM_NET_PASST && !net->socket)
+		return hv_err_set(err, -EINVAL, "--net %s: socket=FILE is missing, where passt "
+				  "listens", s);
+	if (net->kind == HVM_NET_SWITCH && !net->network[0])
+		return hv_err_set(err, -EINVAL, "--net %s: network=NAME is missing", s);
+	if (net->vhost && (net->limit_bytes || net->limit_packets))
+		return hv_err_set(err, -EINVAL, "--net %s: with vhost the kernel moves the packets and "
+				  "knows no limits; use vhost=off, or tc on the host", s);
+	return 0;
+}
+
+int hvm_parse_net(const char *s, struct hvm_net_config *net, struct hv_err *err)
+{
+	char *field = malloc(strlen(s) + 1);
+	const char *rest;
+	int ret;
+
+	*net = (struct hvm_net_config){ .queues = 1 };
+	if (!field)
+		return hv_err_set(err, -ENOMEM, "out of memory");
+	rest = hvm_take_field(s, field);
+	ret = parse_kind(s, field, net, err);
+	while (!ret && rest) {
+		rest = hvm_take_field(rest, field);
+		ret = parse_key(s, field, net, err);
+	}
+	if (!ret)
+		ret = check_net(s, net, err);
+	free(field);
+	if (ret)
+		hvm_net_config_free(net);
+	return ret;
+}
+
+void hvm_net_config_free(struct hvm_net_config *net)
+{
+	free(net->socket);
+	net->socket = NULL;
+}
