@@ -44,6 +44,7 @@ struct hvm_config {
 	struct hvm_net_config net[HVM_MAX_NETS];
 	unsigned int nr_nets;
 	struct hvm_chardev_config serial, console;
+	bool balloon;
 	bool no_reboot;		/* a reset by the guest ends hvm */
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../virtio-backends/balloon.h"
 #include "../virtio-backends/blk.h"
 #include "../virtio-backends/console.h"
 #include "../virtio-backends/io_thread.h"
@@ -34,7 +35,8 @@ struct hvm_devices {
 	struct hvm_rtc *rtc;
 	struct hvm_serial *serial;
 	struct pci_host *pci;
-	struct virtio_dev *console;	/* belongs to pci */
+	struct virtio_dev *console;	/* belongs to pci, as balloon does */
+	struct virtio_dev *balloon;
 	struct blk_image *image[HVM_MAX_DISKS];
 	struct hvm_nic nic[HVM_MAX_NETS];
 };
@@ -157,6 +159,23 @@ static int create_rng(struct hvm_devices *d, struct hv_err *err)
 	return ret ? ret : add_virtio(d, dev, err);
 }
 
+static int create_balloon(struct hvm_devices *d, struct hv_err *err)
+{
+	const struct virtio_balloon_config cfg = {
+		.loop = hv_io_thread_loop(d->io), .id = "balloon0",
+	};
+	int ret;
+
+	if (!d->cfg->balloon)
+		return 0;
+	ret = virtio_balloon_create(&cfg, &d->balloon, err);
+	if (!ret)
+		ret = add_virtio(d, d->balloon, err);
+	if (ret)
+		d->balloon = NULL;
+	return ret;
+}
+
 static int create_console(struct hvm_devices *d, struct hv_err *err)
 {
 	struct virtio_console_config cfg = { .loop = hv_io_thread_loop(d->io), .id = "console0" };
@@ -206,6 +225,8 @@ static int create_all(struct hvm_devices *d, struct hv_err *err)
 		ret = create_nic(d, i, err);
 	if (!ret)
 		ret = create_rng(d, err);
+	if (!ret)
+		ret = create_balloon(d, err);
 	if (!ret)
 		ret = create_console(d, err);
 	/* Last, since it may take the terminal. */
@@ -290,6 +311,11 @@ void hvm_devices_resize(struct hvm_devices *d, uint16_t cols, uint16_t rows)
 {
 	if (d->console && d->console_dev.kind == HVM_CHARDEV_STDIO)
 		virtio_console_resize(d->console, cols, rows);
+}
+
+struct virtio_dev *hvm_devices_balloon(const struct hvm_devices *d)
+{
+	return d->balloon;
 }
 
 static const char *pty_path(const struct hvm_chardev *c)

@@ -237,6 +237,56 @@ bool hvm_machine_power_button(struct hvm_machine *m)
 	return hvm_devices_power_button(m->devices);
 }
 
+/* NULL and a message: the guest has none. */
+static struct virtio_dev *machine_get_balloon(struct hvm_machine *m, struct hv_err *err)
+{
+	struct virtio_dev *balloon = hvm_devices_balloon(m->devices);
+
+	if (!balloon)
+		hv_err_set(err, -ENODEV, "it has no balloon; run it with --balloon");
+	return balloon;
+}
+
+int hvm_machine_balloon(struct hvm_machine *m, uint64_t bytes, struct hv_err *err)
+{
+	struct virtio_dev *balloon = machine_get_balloon(m, err);
+
+	if (!balloon)
+		return -ENODEV;
+	if (bytes < HVM_MEM_MIN || bytes > m->cfg.mem)
+		return hv_err_set(err, -EINVAL, "it can keep %llu to %llu MiB", HVM_MEM_MIN >> 20,
+				  (unsigned long long)m->cfg.mem >> 20);
+	virtio_balloon_set_target(balloon, m->cfg.mem - bytes);
+	return 0;
+}
+
+int hvm_machine_balloon_info(struct hvm_machine *m, struct virtio_balloon_info *info,
+			     struct hv_err *err)
+{
+	struct virtio_dev *balloon = machine_get_balloon(m, err);
+
+	if (!balloon)
+		return -ENODEV;
+	virtio_balloon_info(balloon, info);
+	/* What the guest says can be anything. */
+	if (info->actual > m->cfg.mem)
+		info->actual = m->cfg.mem;
+	virtio_balloon_poll_stats(balloon);
+	return 0;
+}
+
+int hvm_machine_balloon_trim(struct hvm_machine *m, struct hv_err *err)
+{
+	struct virtio_dev *balloon = machine_get_balloon(m, err);
+	int ret = balloon ? virtio_balloon_trim(balloon) : -ENODEV;
+
+	if (ret == -EBUSY)
+		hv_err_set(err, ret, "it is giving free memory back already");
+	else if (ret == -ENOTSUP)
+		hv_err_set(err, ret, "its driver does not say which memory is free");
+	return ret;
+}
+
 void hvm_machine_quit(struct hvm_machine *m)
 {
 	hvm_vm_notify(&m->vm, HVM_EVENT_QUIT, NULL);

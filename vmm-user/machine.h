@@ -2,6 +2,7 @@
 #ifndef HVM_MACHINE_H
 #define HVM_MACHINE_H
 
+#include "../virtio-backends/balloon.h"
 #include "config.h"
 #include "vm.h"
 
@@ -33,6 +34,14 @@ struct hvm_machine_info {
 void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info);
 /* Push the power button; false: the guest does not listen to it (yet). Any thread. */
 bool hvm_machine_power_button(struct hvm_machine *m);
+/*
+ * The balloon: what the guest is to keep of its memory, how it is, and giving back what is free now.
+ * 0 or -errno, -ENODEV: it has none. Any thread; the information also asks the guest for newer.
+ */
+int hvm_machine_balloon(struct hvm_machine *m, uint64_t bytes, struct hv_err *err);
+int hvm_machine_balloon_info(struct hvm_machine *m, struct virtio_balloon_info *info,
+			     struct hv_err *err);
+int hvm_machine_balloon_trim(struct hvm_machine *m, struct hv_err *err);
 /* End the machine as if its plug were pulled; disks are flushed. Any thread. */
 void hvm_machine_quit(struct hvm_machine *m);
 

@@ -33,8 +33,8 @@ transfer() {
 
 # transferred NAME: both sides have the same data.
 transferred() {
-	wait $receiver
-	kill $server
+	kill $server $receiver 2>/dev/null
+	wait $server $receiver
 	check "$1_status" test "$rc" = 0
 	check "$1_ping" console_has '^PING 3'
 	check "$1_received" console_has "^$sent"
@@ -71,7 +71,7 @@ ip link del hvtap
 # passt: the guest gets its address from it, and reaches the host at the gateway's.
 new_overlay net
 serve
-passt --foreground --runas 65534 --socket /tmp/passt.sock --address $guest --netmask 24 --gateway $host \
+passt --foreground --runas 0 --socket /tmp/passt.sock --address $guest --netmask 24 --gateway $host \
 	>"$work/passt.log" 2>&1 &
 passt=$!
 for _ in $(seq 100); do
@@ -79,13 +79,11 @@ for _ in $(seq 100); do
 	sleep 0.1
 done
 hvm_boot net 1 "ip addr add $guest/24 dev eth0; ip link set eth0 up; ip route add default via $host
-$(transfer $host | grep -v ping)" --net passt,socket=/tmp/passt.sock
+$(transfer $host)" --net passt,socket=/tmp/passt.sock
 rc=$?
-wait $receiver
-kill $server $passt
-check passt_status test $rc = 0
-check passt_received console_has "^$sent"
-check passt_sent test "$(sha256sum <"$work/received" | cut -d' ' -f1)" = "$sent"
+kill $passt
+wait $passt
+transferred passt
 [ "$failures" = 0 ] || cat "$work/passt.log"
 
 # Two guests on a switch.

@@ -27,7 +27,7 @@ static void test_mem(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t v = 0;
-		int ret = hvm_parse_mem(cases[i].s, &v, &err);
+		int ret = hvm_parse_mem("--mem", cases[i].s, &v, &err);
 
 		CHECK_EQ(ret, cases[i].want ? 0 : -EINVAL);
 		CHECK_EQ(v, cases[i].want);

@@ -21,6 +21,8 @@ void longest_line(char line[MAX_LINE], const char *head, const char *unit, const
 
 /* How often the machine's power button was pushed, which it hears the second time, and its plug. */
 extern unsigned int machine_pushes, machine_quits;
+/* What the guest was told to keep; 0: it has no balloon. */
+extern uint64_t machine_balloon;
 
 /* $XDG_RUNTIME_DIR from world_start() on. Both return 0 or -errno. */
 extern char world_dir[];

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../virtio-backends/balloon.h"
 #include "../../virtio-backends/blk.h"
 #include "../../virtio-backends/blk_defs.h"
 #include "../../virtio-backends/console.h"
@@ -231,11 +232,35 @@ static void test_net(void)
 	drv_fini(&drv);
 }
 
+static void test_balloon(void)
+{
+	const struct drv_buf b = { DRV_BUFFERS, 4, false };
+	struct virtio_balloon_config cfg = { .id = "balloon0" };
+	struct hv_err err;
+
+	CHECK_EQ(hv_io_thread_start("test", &thread), 0);
+	cfg.loop = hv_io_thread_loop(thread);
+	CHECK_EQ(virtio_balloon_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	test_catch_log();
+	nr_queues = 5;
+	attack();
+	*(uint32_t *)drv_ptr(&drv, DRV_BUFFERS) = DRV_BUFFERS >> 12;
+	drv_avail(&drv, 0, drv_chain(&drv, 0, &b, 1));
+	drv_kick(&drv, 0);
+	CHECK(drv_wait_used(&drv, 0, NULL, NULL));
+	CHECK_EQ(*(uint32_t *)drv_ptr(&drv, DRV_BUFFERS), 0);
+	virtio_dev_destroy(dev);
+	hv_io_thread_stop(thread);
+	drv_fini(&drv);
+}
+
 int main(void)
 {
 	TEST_RUN(test_blk);
 	TEST_RUN(test_rng);
 	TEST_RUN(test_console);
 	TEST_RUN(test_net);
+	TEST_RUN(test_balloon);
 	return TEST_EXIT();
 }

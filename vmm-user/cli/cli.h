@@ -16,7 +16,8 @@ struct hvm_command {
 	const char *usage;	/* all of "hvm NAME --help" */
 };
 
-extern const struct hvm_command hvm_cmd_run, hvm_cmd_ps, hvm_cmd_stop, hvm_cmd_help;
+extern const struct hvm_command hvm_cmd_run, hvm_cmd_ps, hvm_cmd_stop, hvm_cmd_balloon,
+	hvm_cmd_help;
 extern const struct hvm_command *const hvm_commands[];	/* ends with NULL */
 
 const struct hvm_command *hvm_command_find(const char *name);
@@ -28,8 +29,8 @@ int hvm_flush_stdout(struct hv_err *err);
 
 /* A number of processors: 1 to HVM_MAX_CPUS. */
 int hvm_parse_cpus(const char *s, unsigned int *cpus, struct hv_err *err);
-/* "512M", "2G"; a number without suffix counts MiB. *@bytes is whole MiB. */
-int hvm_parse_mem(const char *s, uint64_t *bytes, struct hv_err *err);
+/* "512M", "2G"; a number without suffix counts MiB. *@bytes is whole MiB. @option: for messages. */
+int hvm_parse_mem(const char *option, const char *s, uint64_t *bytes, struct hv_err *err);
 /* "FILE[,format=qcow2|raw][,readonly]"; a comma in the name is written twice. */
 int hvm_parse_disk(const char *s, struct hvm_disk_config *disk, struct hv_err *err);
 /* "stdio", "pty", "none", "file:F" */

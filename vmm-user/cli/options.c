@@ -42,7 +42,7 @@ int hvm_parse_timeout(const char *s, unsigned int *seconds, struct hv_err *err)
 	return 0;
 }
 
-int hvm_parse_mem(const char *s, uint64_t *bytes, struct hv_err *err)
+int hvm_parse_mem(const char *option, const char *s, uint64_t *bytes, struct hv_err *err)
 {
 	static const char suffixes[] = "KMGT";
 	unsigned int shift = 20;
@@ -61,15 +61,16 @@ int hvm_parse_mem(const char *s, uint64_t *bytes, struct hv_err *err)
 		shift = 10 * (unsigned int)(p - suffixes + 1);
 	}
 	if (v > UINT64_MAX >> shift || v << shift > 1ULL << 52)
-		return hv_err_set(err, -EINVAL, "--mem %s: more than a processor can address", s);
+		return hv_err_set(err, -EINVAL, "%s %s: more than a processor can address",
+				  option, s);
 	v <<= shift;
 	if (v % HVM_MEM_ALIGN || v < HVM_MEM_MIN)
-		return hv_err_set(err, -EINVAL, "--mem %s: whole MiB are wanted, and at least %llu",
-				  s, HVM_MEM_MIN >> 20);
+		return hv_err_set(err, -EINVAL, "%s %s: whole MiB are wanted, and at least %llu",
+				  option, s, HVM_MEM_MIN >> 20);
 	*bytes = v;
 	return 0;
 bad:
-	return hv_err_set(err, -EINVAL, "--mem %s: a size like 512M or 2G is wanted", s);
+	return hv_err_set(err, -EINVAL, "%s %s: a size like 512M or 2G is wanted", option, s);
 }
 
 int hvm_parse_range(const char *s, uint64_t min, uint64_t max, uint64_t *v)

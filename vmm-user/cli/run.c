@@ -14,13 +14,14 @@
 #define DEFAULT_MEM	(512ULL << 20)
 
 enum {
-	OPT_ACCEL = 256, OPT_APPEND, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_HELP, OPT_INITRD,
+	OPT_ACCEL = 256, OPT_APPEND, OPT_BALLOON, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_HELP, OPT_INITRD,
 	OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_SERIAL,
 };
 
 static const struct option run_options[] = {
 	{ "accel", required_argument, NULL, OPT_ACCEL },
 	{ "append", required_argument, NULL, OPT_APPEND },
+	{ "balloon", no_argument, NULL, OPT_BALLOON },
 	{ "console", required_argument, NULL, OPT_CONSOLE },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "disk", required_argument, NULL, OPT_DISK },
@@ -64,6 +65,8 @@ static const char run_usage[] =
 "                      running passt, or on a switch that guests of this user share. All\n"
 "                      take mac=ADDRESS, limit-bytes=RATE and limit-packets=RATE (per\n"
 "                      second and direction).\n"
+"  --balloon           a memory balloon, for \"hvm balloon\"; the guest also gives back\n"
+"                      memory as soon as it is free\n"
 "  --name NAME         what \"hvm ps\" and \"hvm stop\" call it (default: hvm-PID)\n"
 "  --no-reboot         end when the guest asks for a reset, with status 4\n"
 "  --accel PATH        hypervisor device (default /dev/hv): /dev/kvm works, too\n"
@@ -115,6 +118,9 @@ static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct h
 	case OPT_APPEND:
 		cfg->append = arg;
 		return 0;
+	case OPT_BALLOON:
+		cfg->balloon = true;
+		return 0;
 	case OPT_CONSOLE:
 		return hvm_parse_chardev("--console", arg, &cfg->console, err);
 	case OPT_CPUS:
@@ -128,7 +134,7 @@ static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct h
 		cfg->kernel = arg;
 		return 0;
 	case OPT_MEM:
-		return hvm_parse_mem(arg, &cfg->mem, err);
+		return hvm_parse_mem("--mem", arg, &cfg->mem, err);
 	case OPT_NAME:
 		return hvm_parse_name(arg, cfg->name, err);
 	case OPT_NET:
