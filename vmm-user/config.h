@@ -33,6 +33,12 @@ struct hvm_net_config {
 	uint64_t limit_bytes, limit_packets;	/* per second and direction, 0: none */
 };
 
+struct hvm_vsock_config {
+	bool given;
+	uint32_t cid;
+	char *socket;		/* NULL: vhost; allocated */
+};
+
 struct hvm_config {
 	char name[HVM_NAME_MAX + 1];
 	const char *accel;
@@ -45,6 +51,7 @@ struct hvm_config {
 	unsigned int nr_nets;
 	struct hvm_chardev_config serial, console;
 	bool balloon;
+	struct hvm_vsock_config vsock;
 	bool no_reboot;		/* a reset by the guest ends hvm */
 };
 

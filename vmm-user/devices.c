@@ -14,6 +14,7 @@
 #include "../virtio-backends/rng.h"
 #include "../virtio-backends/transport/pci.h"
 #include "../virtio-backends/util/log.h"
+#include "../virtio-backends/vsock.h"
 #include "chipset/pci.h"
 #include "chipset/pm.h"
 #include "chipset/rtc.h"
@@ -176,6 +177,21 @@ static int create_balloon(struct hvm_devices *d, struct hv_err *err)
 	return ret;
 }
 
+static int create_vsock(struct hvm_devices *d, struct hv_err *err)
+{
+	const struct virtio_vsock_config cfg = {
+		.loop = hv_io_thread_loop(d->io), .cid = d->cfg->vsock.cid,
+		.path = d->cfg->vsock.socket, .id = "vsock0",
+	};
+	struct virtio_dev *dev;
+	int ret;
+
+	if (!d->cfg->vsock.given)
+		return 0;
+	ret = virtio_vsock_create(&cfg, &dev, err);
+	return ret ? ret : add_virtio(d, dev, err);
+}
+
 static int create_console(struct hvm_devices *d, struct hv_err *err)
 {
 	struct virtio_console_config cfg = { .loop = hv_io_thread_loop(d->io), .id = "console0" };
@@ -227,6 +243,8 @@ static int create_all(struct hvm_devices *d, struct hv_err *err)
 		ret = create_rng(d, err);
 	if (!ret)
 		ret = create_balloon(d, err);
+	if (!ret)
+		ret = create_vsock(d, err);
 	if (!ret)
 		ret = create_console(d, err);
 	/* Last, since it may take the terminal. */

@@ -68,7 +68,13 @@ tap_test tap_queues 2 queues=2
 check tap_queues_used console_has '^4'
 tap_test vhost_queues 2 queues=2,vhost=on
 ip link del hvtap
-# passt: the guest gets its address from it, and reaches the host at the gateway's.
+# passt: it copies the host's own network for the guest, which reaches the host as its gateway.
+modprobe veth
+ip link add outer0 type veth peer name outer1
+ip addr add 192.0.2.7/24 dev outer0
+ip link set outer0 up
+ip link set outer1 up
+ip route add default via 192.0.2.254
 new_overlay net
 serve
 passt --foreground --runas 0 --socket /tmp/passt.sock --address $guest --netmask 24 --gateway $host \

@@ -120,6 +120,29 @@ static void test_net(void)
 	}
 }
 
+static void test_vsock(void)
+{
+	static const char *const bad[] = {
+		"", ",", "cid=2", "cid=4294967295", "cid=", "cid=3x", "socket=", "socket=s,", "s",
+		"socket=s,port=1",
+	};
+	struct hvm_vsock_config v = { 0 };
+
+	CHECK_EQ(hvm_parse_vsock("cid=5", &v, &err), 0);
+	CHECK(v.given && v.cid == 5 && !v.socket);
+	CHECK_EQ(hvm_parse_vsock("socket=/a,,b", &v, &err), 0);
+	CHECK_STR(v.socket, "/a,b");
+	CHECK_EQ(v.cid, 3);
+	CHECK_EQ(hvm_parse_vsock("socket=/c,cid=4294967294", &v, &err), 0);
+	CHECK_STR(v.socket, "/c");
+	CHECK_EQ(v.cid, 4294967294u);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK_EQ(hvm_parse_vsock(bad[i], &v, &err), -EINVAL);
+		CHECK(strstr(err.msg, "--vsock"));
+	}
+	free(v.socket);
+}
+
 static void test_chardev(void)
 {
 	struct hvm_chardev_config c;
@@ -265,6 +288,7 @@ int main(void)
 	TEST_RUN(test_cpus);
 	TEST_RUN(test_disk);
 	TEST_RUN(test_net);
+	TEST_RUN(test_vsock);
 	TEST_RUN(test_chardev);
 	TEST_RUN(test_names);
 	TEST_RUN(test_run_defaults);

@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../../virtio-backends/balloon.h"
@@ -18,6 +20,7 @@
 #include "../../virtio-backends/console.h"
 #include "../../virtio-backends/io_thread.h"
 #include "../../virtio-backends/rng.h"
+#include "../../virtio-backends/vsock_internal.h"
 #include "net_toy.h"
 #include "unit_log.h"
 #include "unit_test.h"
@@ -255,6 +258,87 @@ static void test_balloon(void)
 	drv_fini(&drv);
 }
 
+/* Headers that lead to a listening socket, mostly. */
+static void *vsock_mutator(void *opaque)
+{
+	unsigned int seed = 11;
+
+	while (!atomic_load(&stop)) {
+		struct vsock_header *h = drv_ptr(&drv, targets[rand_r(&seed) % 3]);
+
+		*h = (struct vsock_header){
+			.src_cid = 3, .dst_cid = 2, .src_port = (uint32_t)rand_r(&seed) % 8,
+			.dst_port = 1, .len = rand_r(&seed) % 8 ? (uint32_t)rand_r(&seed) % 512 : 0,
+			.type = 1, .op = (uint16_t)(rand_r(&seed) % 9),
+			.flags = (uint32_t)rand_r(&seed), .buf_alloc = (uint32_t)rand_r(&seed),
+			.fwd_cnt = (uint32_t)rand_r(&seed),
+		};
+	}
+	return NULL;
+}
+
+/* A program of the host that sends back what comes. */
+static void *vsock_echo(void *opaque)
+{
+	int listener = (int)(intptr_t)opaque, fd;
+	char buf[512];
+	ssize_t n;
+
+	while ((fd = accept(listener, NULL, NULL)) >= 0) {
+		while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
+			send(fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		close(fd);
+	}
+	return NULL;
+}
+
+static void test_vsock(void)
+{
+	const struct drv_buf in = { DRV_BUFFERS, 512, true };
+	const struct drv_buf out = { DRV_BUFFERS + 0x1000, sizeof(struct vsock_header), false };
+	char dir[] = "/tmp/hvm-hostile-XXXXXX", path[64];
+	struct virtio_vsock_config cfg = { .cid = 3, .path = path, .id = "vsock0" };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	pthread_t echo, mutate;
+	struct hv_err err;
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	CHECK(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof(path), "%s/v", dir);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_1", path);
+	CHECK_EQ(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	CHECK_EQ(listen(listener, 128), 0);
+	pthread_create(&echo, NULL, vsock_echo, (void *)(intptr_t)listener);
+	CHECK_EQ(hv_io_thread_start("test", &thread), 0);
+	cfg.loop = hv_io_thread_loop(thread);
+	CHECK_EQ(virtio_vsock_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	test_catch_log();
+	nr_queues = 3;
+	atomic_store(&stop, false);
+	pthread_create(&mutate, NULL, vsock_mutator, NULL);
+	attack();
+	pthread_join(mutate, NULL);
+	*(struct vsock_header *)drv_ptr(&drv, DRV_BUFFERS + 0x1000) = (struct vsock_header){
+		.src_cid = 3, .dst_cid = 2, .src_port = 9, .dst_port = 2, .type = 1,
+		.op = VSOCK_OP_REQUEST,
+	};
+	drv_avail(&drv, 0, drv_chain(&drv, 0, &in, 1));
+	drv_avail(&drv, 1, drv_chain(&drv, 1, &out, 1));
+	drv_kick(&drv, 0);
+	drv_kick(&drv, 1);
+	CHECK(drv_wait_used(&drv, 0, NULL, NULL));
+	CHECK_EQ(((struct vsock_header *)drv_ptr(&drv, DRV_BUFFERS))->op, VSOCK_OP_RST);
+	virtio_dev_destroy(dev);
+	hv_io_thread_stop(thread);
+	drv_fini(&drv);
+	shutdown(listener, SHUT_RDWR);
+	pthread_join(echo, NULL);
+	close(listener);
+	unlink(addr.sun_path);
+	CHECK_EQ(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	TEST_RUN(test_blk);
@@ -262,5 +346,6 @@ int main(void)
 	TEST_RUN(test_console);
 	TEST_RUN(test_net);
 	TEST_RUN(test_balloon);
+	TEST_RUN(test_vsock);
 	return TEST_EXIT();
 }

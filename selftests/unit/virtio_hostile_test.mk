@@ -7,5 +7,5 @@ virtio_hostile_test_SRCS := selftests/unit/virtio_hostile_test.c \
 	virtio-backends/io_thread.c virtio-backends/virtq.c virtio-backends/virtio.c \
 	virtio-backends/state.c virtio-backends/util/log.c virtio-backends/util/err.c \
 	selftests/unit/net_toy.c $(wildcard virtio-backends/net*.c virtio-backends/net/*.c) \
-	virtio-backends/vhost.c virtio-backends/balloon.c virtio-backends/limit.c $(wildcard virtio-backends/block/*.c) $(wildcard virtio-backends/block/qcow2/*.c)
+	virtio-backends/vhost.c virtio-backends/watch.c virtio-backends/balloon.c $(wildcard virtio-backends/vsock*.c) virtio-backends/limit.c $(wildcard virtio-backends/block/*.c) $(wildcard virtio-backends/block/qcow2/*.c)
 virtio_hostile_test_LIBS := -luring -lz -lzstd -lpthread

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 NET_SRCS := $(wildcard virtio-backends/net*.c virtio-backends/net/*.c) virtio-backends/vhost.c \
-	virtio-backends/limit.c virtio-backends/loop.c virtio-backends/io_thread.c \
+	virtio-backends/limit.c virtio-backends/watch.c virtio-backends/loop.c \
+	virtio-backends/io_thread.c \
 	virtio-backends/virtq.c virtio-backends/virtio.c virtio-backends/state.c \
 	virtio-backends/util/log.c virtio-backends/util/err.c
 

@@ -25,8 +25,8 @@
 #include "../net_defs.h"
 #include "../util/log.h"
 #include "../virtq.h"
+#include "../watch.h"
 #include "port.h"
-#include "watch.h"
 
 #define MAX_PEERS	64
 #define SEND_BUFFER	(1 << 20)	/* the host's limit may be lower */
@@ -38,7 +38,7 @@ struct mesh_port;
 struct mesh_peer {
 	struct mesh_port *mesh;
 	int fd;			/* -1: free */
-	struct net_watch watch;
+	struct hv_watch watch;
 	bool readable;
 };
 
@@ -118,9 +118,9 @@ static int peer_add(struct mesh_port *m, int fd)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 		peer->fd = fd;
 		peer->readable = false;
-		net_watch_init(&peer->watch, m->port.loop, fd, peer_event, peer);
+		hv_watch_init(&peer->watch, m->port.loop, fd, peer_event, peer);
 		if (m->wanted)
-			net_watch_want(&peer->watch, true, false);
+			hv_watch_want(&peer->watch, true, false);
 		return 0;
 	}
 	return -ENOSPC;
@@ -130,7 +130,7 @@ static void peer_remove(struct mesh_peer *peer)
 {
 	struct mesh_port *m = peer->mesh;
 
-	net_watch_stop(&peer->watch);
+	hv_watch_stop(&peer->watch);
 	close(peer->fd);
 	peer->fd = -1;
 	peer->readable = false;
@@ -239,7 +239,7 @@ static void mesh_stop(struct net_port *p)
 	m->wanted = false;
 	for (unsigned int i = 0; i < MAX_PEERS; i++)
 		if (m->peer[i].fd >= 0)
-			net_watch_stop(&m->peer[i].watch);
+			hv_watch_stop(&m->peer[i].watch);
 }
 
 /* A port is always ready to send: what a peer does not take is lost. */
@@ -252,7 +252,7 @@ static void mesh_want(struct net_port *p, bool receive, bool send)
 	m->wanted = true;
 	for (unsigned int i = 0; i < MAX_PEERS; i++)
 		if (m->peer[i].fd >= 0)
-			net_watch_want(&m->peer[i].watch, true, false);
+			hv_watch_want(&m->peer[i].watch, true, false);
 }
 
 static void mesh_leave(struct mesh_port *m)

@@ -16,8 +16,8 @@
 #include "../net_defs.h"
 #include "../util/log.h"
 #include "../virtq.h"
+#include "../watch.h"
 #include "port.h"
-#include "watch.h"
 
 #define RECONNECT_NS	1000000000ULL
 #define LENGTH_BYTES	4
@@ -29,7 +29,7 @@ struct stream_port {
 	char id[32];
 	struct sockaddr_un addr;
 	int fd;			/* -1: not connected */
-	struct net_watch watch;
+	struct hv_watch watch;
 	struct hv_loop_timer *reconnect;
 	struct hv_loop_timer *again;	/* what is wanted is in the buffer already */
 	size_t in_pos, in_len;	/* received and not yet passed on */
@@ -61,13 +61,13 @@ static int stream_connect(struct stream_port *s)
 	s->fd = fd;
 	s->in_pos = s->in_len = 0;
 	s->out_pos = s->out_len = 0;
-	net_watch_init(&s->watch, s->port.loop, fd, stream_event, s);
+	hv_watch_init(&s->watch, s->port.loop, fd, stream_event, s);
 	return 0;
 }
 
 static void stream_disconnect(struct stream_port *s, const char *why)
 {
-	net_watch_stop(&s->watch);
+	hv_watch_stop(&s->watch);
 	close(s->fd);
 	s->fd = -1;
 	s->in_pos = s->in_len = 0;
@@ -164,7 +164,7 @@ static int stream_send(struct net_port *p, const struct iovec *iov, int n, size_
 	s->out_len = LENGTH_BYTES + frame - done;
 	virtq_iov_to_buf(v, (unsigned int)msg.msg_iovlen, done, s->out, s->out_len);
 	if (s->out_len)
-		net_watch_want(&s->watch, false, true);
+		hv_watch_want(&s->watch, false, true);
 	return 0;
 }
 
@@ -235,7 +235,7 @@ static void stream_event(void *opaque, bool readable, bool writable)
 	struct stream_port *s = opaque;
 
 	if (writable && s->out_len && stream_flush(s) == -EAGAIN) {
-		net_watch_want(&s->watch, false, true);
+		hv_watch_want(&s->watch, false, true);
 		writable = false;
 	}
 	s->port.ready(s->port.opaque, readable, writable);
@@ -259,7 +259,7 @@ static void stream_stop(struct net_port *p)
 
 	hv_loop_disarm_timer(s->again);
 	if (s->fd >= 0)
-		net_watch_stop(&s->watch);
+		hv_watch_stop(&s->watch);
 }
 
 static void stream_want(struct net_port *p, bool receive, bool send)
@@ -271,9 +271,9 @@ static void stream_want(struct net_port *p, bool receive, bool send)
 	if (receive && stream_frame(s))
 		hv_loop_arm_timer(s->again, 0);
 	else
-		net_watch_want(&s->watch, receive, false);
+		hv_watch_want(&s->watch, receive, false);
 	if (send)
-		net_watch_want(&s->watch, false, true);
+		hv_watch_want(&s->watch, false, true);
 }
 
 static void stream_destroy(struct net_port *p)
@@ -281,7 +281,7 @@ static void stream_destroy(struct net_port *p)
 	struct stream_port *s = to_stream_port(p);
 
 	if (s->fd >= 0) {
-		net_watch_stop(&s->watch);
+		hv_watch_stop(&s->watch);
 		close(s->fd);
 	}
 	hv_loop_del_timer(s->again);

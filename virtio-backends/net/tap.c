@@ -12,8 +12,8 @@
 
 #include "../net_defs.h"
 #include "../util/log.h"
+#include "../watch.h"
 #include "port.h"
-#include "watch.h"
 
 /* UDP segmentation, since Linux 6.2: older headers do not know it. */
 #define TAP_F_USO4	0x20
@@ -27,7 +27,7 @@ struct tap_port {
 	const char *ifname;
 	bool enabled;
 	bool failed;		/* the interface is gone */
-	struct net_watch watch;
+	struct hv_watch watch;
 };
 
 static struct tap_port *to_tap_port(struct net_port *p)
@@ -169,7 +169,7 @@ static int tap_enable(struct net_port *p, bool on)
 		return 0;
 	/* A detached queue reports errors to who waits for it. */
 	if (!on)
-		net_watch_stop(&t->watch);
+		hv_watch_stop(&t->watch);
 	ret = net_tap_enable(t->fd, on);
 	if (!ret)
 		t->enabled = on;
@@ -190,7 +190,7 @@ static int tap_start(struct net_port *p)
 
 static void tap_stop(struct net_port *p)
 {
-	net_watch_stop(&to_tap_port(p)->watch);
+	hv_watch_stop(&to_tap_port(p)->watch);
 }
 
 static void tap_want(struct net_port *p, bool receive, bool send)
@@ -198,13 +198,13 @@ static void tap_want(struct net_port *p, bool receive, bool send)
 	struct tap_port *t = to_tap_port(p);
 
 	if (!t->failed && t->enabled)
-		net_watch_want(&t->watch, receive, send);
+		hv_watch_want(&t->watch, receive, send);
 }
 
 static void tap_fail(struct tap_port *t, int error)
 {
 	t->failed = true;
-	net_watch_stop(&t->watch);
+	hv_watch_stop(&t->watch);
 	hv_log("interface %s: %s; the guest has no network there any more", t->ifname,
 	       error == EBADFD ? "it was removed" : strerror(error));
 	if (t->port.link)
@@ -241,7 +241,7 @@ static int tap_send(struct net_port *p, const struct iovec *iov, int n, size_t l
 
 static void tap_destroy(struct net_port *p)
 {
-	net_watch_stop(&to_tap_port(p)->watch);
+	hv_watch_stop(&to_tap_port(p)->watch);
 	free(p);
 }
 
@@ -268,7 +268,7 @@ int net_tap_port_create(struct net_tap *tap, unsigned int queue, struct hv_loop 
 	t->fd = tap->fd[queue];
 	t->ifname = tap->ifname;
 	t->enabled = true;
-	net_watch_init(&t->watch, loop, t->fd, tap_event, t);
+	hv_watch_init(&t->watch, loop, t->fd, tap_event, t);
 	*port = &t->port;
 	return 0;
 }

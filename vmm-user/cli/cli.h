@@ -44,6 +44,9 @@ int hvm_parse_timeout(const char *s, unsigned int *seconds, struct hv_err *err);
 int hvm_parse_net(const char *s, struct hvm_net_config *net, struct hv_err *err);
 void hvm_net_config_free(struct hvm_net_config *net);
 
+/* "cid=N", "socket=FILE[,cid=N]" */
+int hvm_parse_vsock(const char *s, struct hvm_vsock_config *vsock, struct hv_err *err);
+
 /*
  * Parts of values. Copy up to the next single comma, two are one of the text; returns what follows
  * the comma, or NULL at the end. @out has room for all of @s.

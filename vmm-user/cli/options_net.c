@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The value of --net; see cli.h. */
+/* The values of --net and --vsock; see cli.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../virtio-backends/net.h"
+#include "../../virtio-backends/vsock.h"
 #include "../control/runtime.h"
 #include "cli.h"
 
@@ -184,4 +185,50 @@ void hvm_net_config_free(struct hvm_net_config *net)
 {
 	free(net->socket);
 	net->socket = NULL;
+}
+
+/* ---- --vsock ---- */
+
+static int parse_vsock_key(const char *s, const char *field, struct hvm_vsock_config *vsock,
+			   struct hv_err *err)
+{
+	uint64_t cid;
+
+	if (!strncmp(field, "cid=", 4)) {
+		if (hvm_parse_range(field + 4, VSOCK_CID_MIN, VSOCK_CID_MAX, &cid))
+			return hv_err_set(err, -EINVAL, "--vsock %s: cid: a number from %u to %u is wanted",
+					  s, VSOCK_CID_MIN, VSOCK_CID_MAX);
+		vsock->cid = (uint32_t)cid;
+		return 0;
+	}
+	if (!strncmp(field, "socket=", 7) && field[7]) {
+		free(vsock->socket);
+		vsock->socket = strdup(field + 7);
+		return vsock->socket ? 0 : hv_err_set(err, -ENOMEM, "out of memory");
+	}
+	return hv_err_set(err, -EINVAL, "--vsock %s: \"%s\" is neither cid=N nor socket=FILE", s, field);
+}
+
+int hvm_parse_vsock(const char *s, struct hvm_vsock_config *vsock, struct hv_err *err)
+{
+	char *field = malloc(strlen(s) + 1);
+	const char *rest = s;
+	int ret = 0;
+
+	free(vsock->socket);
+	*vsock = (struct hvm_vsock_config){ .given = true };
+	if (!field)
+		return hv_err_set(err, -ENOMEM, "out of memory");
+	while (!ret && rest) {
+		rest = hvm_take_field(rest, field);
+		ret = parse_vsock_key(s, field, vsock, err);
+	}
+	free(field);
+	/* All guests of the host share the kernel's addresses; with a socket, nobody sees it. */
+	if (!ret && !vsock->cid && !vsock->socket)
+		ret = hv_err_set(err, -EINVAL, "--vsock %s: cid=N is missing, which no other guest has",
+				 s);
+	if (!ret && !vsock->cid)
+		vsock->cid = VSOCK_CID_MIN;
+	return ret;
 }

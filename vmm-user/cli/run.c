@@ -16,6 +16,7 @@
 enum {
 	OPT_ACCEL = 256, OPT_APPEND, OPT_BALLOON, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_HELP, OPT_INITRD,
 	OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_SERIAL,
+	OPT_VSOCK,
 };
 
 static const struct option run_options[] = {
@@ -33,6 +34,7 @@ static const struct option run_options[] = {
 	{ "net", required_argument, NULL, OPT_NET },
 	{ "no-reboot", no_argument, NULL, OPT_NO_REBOOT },
 	{ "serial", required_argument, NULL, OPT_SERIAL },
+	{ "vsock", required_argument, NULL, OPT_VSOCK },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -67,6 +69,10 @@ static const char run_usage[] =
 "                      second and direction).\n"
 "  --balloon           a memory balloon, for \"hvm balloon\"; the guest also gives back\n"
 "                      memory as soon as it is free\n"
+"  --vsock socket=FILE[,cid=N]\n"
+"                      sockets between guest and host: programs of the host connect to FILE\n"
+"                      and say \"CONNECT PORT\", the guest connects to FILE_PORT\n"
+"  --vsock cid=N       the same through the host's kernel (AF_VSOCK)\n"
 "  --name NAME         what \"hvm ps\" and \"hvm stop\" call it (default: hvm-PID)\n"
 "  --no-reboot         end when the guest asks for a reset, with status 4\n"
 "  --accel PATH        hypervisor device (default /dev/hv): /dev/kvm works, too\n"
@@ -142,6 +148,8 @@ static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct h
 	case OPT_NO_REBOOT:
 		cfg->no_reboot = true;
 		return 0;
+	case OPT_VSOCK:
+		return hvm_parse_vsock(arg, &cfg->vsock, err);
 	default:
 		return hvm_parse_chardev("--serial", arg, &cfg->serial, err);
 	}
@@ -208,6 +216,8 @@ void hvm_config_free(struct hvm_config *cfg)
 		hvm_net_config_free(&cfg->net[i]);
 	cfg->nr_disks = 0;
 	cfg->nr_nets = 0;
+	free(cfg->vsock.socket);
+	cfg->vsock.socket = NULL;
 }
 
 /* ---- Running ---- */

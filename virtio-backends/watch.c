@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Descriptors of ports; see watch.h. */
+/* Descriptors that tell once; see watch.h. */
 #include "watch.h"
 
 #include <string.h>
@@ -8,7 +8,7 @@
 static void watch_event(void *opaque, uint32_t events);
 
 /* Bring the loop in line with what is wanted. Out of memory, it is tried again at the next want. */
-static void watch_update(struct net_watch *w)
+static void watch_update(struct hv_watch *w)
 {
 	uint32_t mask = (w->want_read ? EPOLLIN : 0) | (w->want_write ? EPOLLOUT : 0);
 
@@ -29,7 +29,7 @@ static void watch_update(struct net_watch *w)
 
 static void watch_event(void *opaque, uint32_t events)
 {
-	struct net_watch *w = opaque;
+	struct hv_watch *w = opaque;
 	bool failed = events & (EPOLLERR | EPOLLHUP);
 	bool readable = w->want_read && (failed || (events & EPOLLIN));
 	bool writable = w->want_write && (failed || (events & EPOLLOUT));
@@ -44,7 +44,7 @@ static void watch_event(void *opaque, uint32_t events)
 	watch_update(w);
 }
 
-void net_watch_init(struct net_watch *w, struct hv_loop *loop, int fd,
+void hv_watch_init(struct hv_watch *w, struct hv_loop *loop, int fd,
 		    void (*fn)(void *opaque, bool readable, bool writable), void *opaque)
 {
 	memset(w, 0, sizeof(*w));
@@ -54,7 +54,7 @@ void net_watch_init(struct net_watch *w, struct hv_loop *loop, int fd,
 	w->opaque = opaque;
 }
 
-void net_watch_want(struct net_watch *w, bool readable, bool writable)
+void hv_watch_want(struct hv_watch *w, bool readable, bool writable)
 {
 	w->want_read |= readable;
 	w->want_write |= writable;
@@ -62,7 +62,7 @@ void net_watch_want(struct net_watch *w, bool readable, bool writable)
 		watch_update(w);
 }
 
-void net_watch_stop(struct net_watch *w)
+void hv_watch_stop(struct hv_watch *w)
 {
 	w->want_read = false;
 	w->want_write = false;

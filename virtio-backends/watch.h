@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#ifndef HV_NET_WATCH_H
-#define HV_NET_WATCH_H
+#ifndef HV_WATCH_H
+#define HV_WATCH_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../loop.h"
+#include "loop.h"
 
 /*
- * A descriptor of a port: tells once that it can be read or written each time somebody wants to
+ * A descriptor that tells once that it can be read or written each time somebody wants to
  * know. Who wants it again while being told costs no system call.
  */
-struct net_watch {
+struct hv_watch {
 	struct hv_loop *loop;
 	int fd;
 	void (*fn)(void *opaque, bool readable, bool writable);
@@ -22,10 +22,10 @@ struct net_watch {
 	bool telling;
 };
 
-void net_watch_init(struct net_watch *w, struct hv_loop *loop, int fd,
+void hv_watch_init(struct hv_watch *w, struct hv_loop *loop, int fd,
 		    void (*fn)(void *opaque, bool readable, bool writable), void *opaque);
-void net_watch_want(struct net_watch *w, bool readable, bool writable);
+void hv_watch_want(struct hv_watch *w, bool readable, bool writable);
 /* Want nothing any more. */
-void net_watch_stop(struct net_watch *w);
+void hv_watch_stop(struct hv_watch *w);
 
 #endif
