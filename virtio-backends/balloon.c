@@ -149,8 +149,13 @@ static bool drop_batch(struct virtio_balloon *b, const uint32_t *pfn, unsigned i
 	for (unsigned int i = 0; i < n; i++) {
 		uint64_t gpa = pfn[i] * PAGE;
 
+		/* Allocators give pages upwards and downwards. */
 		if (run->len && gpa == run->gpa + run->len) {
 			run->len += PAGE;
+			continue;
+		}
+		if (run->len && gpa + PAGE == run->gpa) {
+			*run = (struct page_run){ gpa, run->len + PAGE };
 			continue;
 		}
 		if (run->len && !drop_run(b, run))
@@ -408,7 +413,8 @@ static void balloon_config_read(struct virtio_dev *dev, uint32_t off, void *buf,
 }
 
 /* The driver writes two fields, each as a whole. */
-static void balloon_config_write(struct virtio_dev *dev, uint32_t off, const void *buf, uint32_t len)
+static void balloon_config_write(struct virtio_dev *dev, uint32_t off, const void *buf,
+				 uint32_t len)
 {
 	struct virtio_balloon *b = to_virtio_balloon(dev);
 	uint32_t v;

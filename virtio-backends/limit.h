@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "loop.h"
+
 /*
  * A limit on the rate of requests (or packets) and of bytes: a token bucket each, filled at the
  * rate and holding as much as a tenth of a second's worth. Work may begin while both buckets have
@@ -31,6 +33,11 @@ void hv_limit_init(struct hv_limit *l, uint64_t ops, uint64_t bytes);
 void hv_limit_fini(struct hv_limit *l);
 /* 0: work may begin now; else the time (hv_loop_now_ns()) at which to ask again. */
 uint64_t hv_limit_wait(struct hv_limit *l, uint64_t now_ns);
+/* The same for now, without looking at the clock if there is no limit. */
+static inline uint64_t hv_limit_wait_now(struct hv_limit *l)
+{
+	return l->active ? hv_limit_wait(l, hv_loop_now_ns()) : 0;
+}
 /* What was begun cost this much. */
 void hv_limit_charge(struct hv_limit *l, uint64_t ops, uint64_t bytes);
 

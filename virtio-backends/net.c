@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Virtio network device; see net.h. This file is the device: configuration, threads, start and stop.
- * Packets are in net_queue.c, control commands in net_ctrl.c.
+ * Virtio network device; see net.h. This file is the device: configuration, threads, start and
+ * stop. Packets are in net_queue.c, control commands in net_ctrl.c.
  */
 #include "net.h"
 
@@ -378,8 +378,8 @@ int virtio_net_create(const struct virtio_net_config *cfg, struct virtio_dev **d
 	net = calloc(1, sizeof(*net) + pairs * sizeof(net->pair[0]));
 	if (!net)
 		return hv_err_set(err, -ENOMEM, "%s: out of memory", id);
-	ret = virtio_dev_init(&net->dev, &net_ops, id, net_features(cfg, pairs), 2 * pairs + 1, size,
-			      err);
+	ret = virtio_dev_init(&net->dev, &net_ops, id, net_features(cfg, pairs), 2 * pairs + 1,
+			      size, err);
 	if (ret) {
 		free(net);
 		return ret;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Control queue of the virtio network device (virtio 1.2, 5.1.6.5): filters, the number of queues in
- * use, offloads, announcements. Runs on the thread of pair 0, and waits there for the threads of the
- * other pairs, which never wait for anybody.
+ * Control queue of the virtio network device (virtio 1.2, 5.1.6.5): filters, the number of queues
+ * in use, offloads, announcements. Runs on the thread of pair 0, and waits there for the threads of
+ * the other pairs, which never wait for anybody.
  */
 #include <errno.h>
 #include <string.h>

@@ -143,7 +143,7 @@ static bool rx_take_chain(struct net_pair *p, struct virtq_chain *c, enum rx_res
 
 static enum rx_result net_receive_one(struct net_pair *p)
 {
-	uint64_t until = hv_limit_wait(&p->net->rx_limit, hv_loop_now_ns());
+	uint64_t until = hv_limit_wait_now(&p->net->rx_limit);
 	uint8_t frame[ETH_HEAD] = { 0 };
 	struct rx_used used = { .nr = 1 };
 	struct virtq_chain c;
@@ -237,7 +237,7 @@ static void net_rx_timer(void *opaque)
 /* Returns false when there is nothing more to do now. */
 static bool net_send_one(struct net_pair *p)
 {
-	uint64_t until = hv_limit_wait(&p->net->tx_limit, hv_loop_now_ns());
+	uint64_t until = hv_limit_wait_now(&p->net->tx_limit);
 	struct virtq_chain c;
 	int ret = -EINVAL;
 

@@ -5,7 +5,7 @@
 #include "virtio.h"
 
 /*
- * Socket device (virtio 1.2, 5.10): stream sockets between the guest and the host, without a network.
+ * Socket device (virtio 1.2, 5.10): stream sockets between guest and host, without a network.
  *
  * With a path, the host's side are Unix sockets and no privilege is needed. A program of the host
  * connects to PATH, says "CONNECT PORT\n" and is answered "OK NUMBER\n" when the guest has accepted;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../virtio-backends/block/block.h"
+#include "../virtio-backends/blk.h"
 #include "chardev.h"
 
 /* What a guest is made of, as the command line says it. Strings are the caller's. */
@@ -17,6 +17,10 @@ struct hvm_disk_config {
 	char *path;		/* allocated */
 	enum blk_format format;
 	bool readonly;
+	unsigned int queues;	/* 0: as many as there are processors, up to a few */
+	bool one_thread;
+	enum virtio_blk_on_error on_error;
+	uint64_t limit_iops, limit_bytes;	/* per second, 0: none */
 };
 
 enum hvm_net_kind { HVM_NET_TAP, HVM_NET_PASST, HVM_NET_SWITCH };

@@ -22,7 +22,8 @@
 #include "memory/layout.h"
 #include "nic.h"
 
-#define MAX_QUEUES	4	/* of a disk */
+#define MAX_QUEUES	4	/* of a disk that nobody said a number for */
+#define MAX_VIRTIO	(HVM_MAX_DISKS + HVM_MAX_NETS + 4)
 
 struct hvm_devices {
 	const struct hvm_config *cfg;
@@ -40,6 +41,8 @@ struct hvm_devices {
 	struct virtio_dev *balloon;
 	struct blk_image *image[HVM_MAX_DISKS];
 	struct hvm_nic nic[HVM_MAX_NETS];
+	struct virtio_dev *virtio[MAX_VIRTIO];	/* all of them */
+	unsigned int nr_virtio;
 };
 
 uint64_t hvm_devices_pci64_base(uint64_t mem)
@@ -118,7 +121,16 @@ static int add_virtio(struct hvm_devices *d, struct virtio_dev *dev, struct hv_e
 
 	if (ret)
 		virtio_dev_destroy(dev);
+	else
+		d->virtio[d->nr_virtio++] = dev;
 	return ret;
+}
+
+static void disk_stopped(void *opaque, const char *id, int error)
+{
+	struct hvm_devices *d = opaque;
+
+	hvm_vm_notify(d->vm, HVM_EVENT_IO_ERROR, "%s: %s", id, strerror(-error));
 }
 
 static int create_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err)
@@ -129,14 +141,17 @@ static int create_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err
 	};
 	char id[16];
 	struct virtio_blk_config cfg = {
-		.queues = d->cfg->cpus < MAX_QUEUES ? d->cfg->cpus : MAX_QUEUES,
-		.id = id,
+		.queues = disk->queues, .one_thread = disk->one_thread,
+		.on_error = disk->on_error, .stopped = disk_stopped, .opaque = d,
+		.limit_iops = disk->limit_iops, .limit_bytes = disk->limit_bytes, .id = id,
 	};
 	struct virtio_dev *dev;
 	int ret = blk_open(&opts, &d->image[n], err);
 
 	if (ret)
 		return ret;
+	if (!cfg.queues)
+		cfg.queues = d->cfg->cpus < MAX_QUEUES ? d->cfg->cpus : MAX_QUEUES;
 	snprintf(id, sizeof(id), "blk%u", n);
 	cfg.img = d->image[n];
 	ret = virtio_blk_create(&cfg, &dev, err);
@@ -314,6 +329,18 @@ void hvm_devices_reset(struct hvm_devices *d)
 }
 
 /* ---- At run time ---- */
+
+void hvm_devices_pause(struct hvm_devices *d)
+{
+	for (unsigned int i = 0; i < d->nr_virtio; i++)
+		virtio_dev_pause(d->virtio[i]);
+}
+
+void hvm_devices_resume(struct hvm_devices *d)
+{
+	for (unsigned int i = 0; i < d->nr_virtio; i++)
+		virtio_dev_resume(d->virtio[i]);
+}
 
 bool hvm_devices_power_button(struct hvm_devices *d)
 {

@@ -25,6 +25,10 @@ void hvm_devices_reset(struct hvm_devices *d);
 /* Where the PCI window above RAM is. */
 uint64_t hvm_devices_pci64_base(uint64_t mem);
 
+/* Stop all virtio devices with their state in place, and go on. */
+void hvm_devices_pause(struct hvm_devices *d);
+void hvm_devices_resume(struct hvm_devices *d);
+
 /* Any thread. */
 bool hvm_devices_power_button(struct hvm_devices *d);
 void hvm_devices_send_break(struct hvm_devices *d);

@@ -27,6 +27,11 @@ transfer() {
 		busybox ping -c 3 -W 10 $1 >/tmp/ping; echo "PING \$(grep -c 'bytes from' /tmp/ping)"
 		socat -u TCP:$1:$port CREATE:/tmp/got; sha256sum /tmp/got
 		socat -u OPEN:/tmp/got TCP:$1:$((port + 1)); echo "SENT \$?"
+		# The kernel sends the last of it by itself: do not switch off meanwhile.
+		for i in \$(seq 300); do
+			ss -Htn state established state fin-wait-1 dport = :$((port + 1)) | grep -q . || break
+			sleep 0.2
+		done
 		ip -s link show eth0
 	SCRIPT
 }
@@ -36,7 +41,8 @@ transferred() {
 	kill $server $receiver 2>/dev/null
 	wait $server $receiver
 	check "$1_status" test "$rc" = 0
-	check "$1_ping" console_has '^PING 3'
+	# passt of Debian 12 answers no pings to the host itself.
+	[ "$1" = passt ] || check "$1_ping" console_has '^PING 3'
 	check "$1_received" console_has "^$sent"
 	check "$1_sent" test "$(sha256sum <"$work/received" | cut -d' ' -f1)" = "$sent"
 }

@@ -84,6 +84,29 @@ static void test_disk(void)
 	check_disk("a,readonly=on", NULL, 0, false);
 	check_disk("a,readonly,", NULL, 0, false);
 	check_disk("a,readonlyx", NULL, 0, false);
+	check_disk("a,queues=0", NULL, 0, false);
+	check_disk("a,queues=65", NULL, 0, false);
+	check_disk("a,threads=two", NULL, 0, false);
+	check_disk("a,on-error=panic", NULL, 0, false);
+	check_disk("a,limit-iops=", NULL, 0, false);
+	check_disk("a,limit-bytes=1.5M", NULL, 0, false);
+}
+
+static void test_disk_options(void)
+{
+	struct hvm_disk_config d;
+
+	CHECK_EQ(hvm_parse_disk("a", &d, &err), 0);
+	CHECK(!d.queues && !d.one_thread && d.on_error == VIRTIO_BLK_REPORT && !d.limit_iops);
+	free(d.path);
+	CHECK_EQ(hvm_parse_disk("a,queues=64,threads=one,on-error=stop,limit-iops=500,limit-bytes=2M",
+				&d, &err), 0);
+	CHECK(d.queues == 64 && d.one_thread && d.on_error == VIRTIO_BLK_STOP);
+	CHECK(d.limit_iops == 500 && d.limit_bytes == 2 * M);
+	free(d.path);
+	CHECK_EQ(hvm_parse_disk("a,threads=one,threads=queue,on-error=ignore", &d, &err), 0);
+	CHECK(!d.one_thread && d.on_error == VIRTIO_BLK_IGNORE);
+	free(d.path);
 }
 
 static void test_net(void)
@@ -287,6 +310,7 @@ int main(void)
 	TEST_RUN(test_mem);
 	TEST_RUN(test_cpus);
 	TEST_RUN(test_disk);
+	TEST_RUN(test_disk_options);
 	TEST_RUN(test_net);
 	TEST_RUN(test_vsock);
 	TEST_RUN(test_chardev);

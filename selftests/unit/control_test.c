@@ -177,6 +177,11 @@ static void test_commands(void)
 	CHECK_STR(ask_text(&c, " {\"id\":[{}],\"execute\":\"\\u0071uit\", \"arguments\": {}}\r\n"),
 		  "{\"return\": {}}\n");
 	CHECK_EQ(machine_quits, 1);
+	machine_pauses = machine_resumes = 0;
+	CHECK_STR(ask_text(&c, "{\"execute\": \"stop\"}\n"), "{\"return\": {}}\n");
+	CHECK_EQ(machine_pauses, 1);
+	CHECK_STR(ask_text(&c, "{\"execute\": \"cont\"}\n"), "{\"return\": {}}\n");
+	CHECK_EQ(machine_resumes, 1);
 	CHECK(!c.closed);
 	conn_close(&c);
 	server_stop();

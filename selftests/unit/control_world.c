@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-unsigned int machine_pushes, machine_quits;
+unsigned int machine_pushes, machine_quits, machine_pauses, machine_resumes;
 uint64_t machine_balloon;
 
 void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info)
@@ -27,6 +27,16 @@ bool hvm_machine_power_button(struct hvm_machine *m)
 void hvm_machine_quit(struct hvm_machine *m)
 {
 	machine_quits++;
+}
+
+void hvm_machine_pause(struct hvm_machine *m)
+{
+	machine_pauses++;
+}
+
+void hvm_machine_resume(struct hvm_machine *m)
+{
+	machine_resumes++;
 }
 
 int hvm_machine_balloon(struct hvm_machine *m, uint64_t bytes, struct hv_err *e)

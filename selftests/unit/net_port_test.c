@@ -62,7 +62,7 @@ static void do_receive(void *opaque)
 		s->port->ops->want(s->port, true, false);
 }
 
-/* Wait for a packet: its length without the header, 0: none came in @tries tenths of a millisecond. */
+/* Wait for a packet: its length without the header, 0: none came in @tries times 100 us. */
 static size_t receive_within(struct side *s, unsigned int tries)
 {
 	for (unsigned int i = 0; i < tries; i++) {

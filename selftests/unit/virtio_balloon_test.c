@@ -79,12 +79,15 @@ static unsigned int dropped(void)
 static void test_inflate(void)
 {
 	const uint32_t pfn[] = { PFN(1), PFN(2), PFN(3), PFN(7), PFN(5), PFN(6), PFN(15) };
+	const uint32_t down[] = { PFN(11), PFN(10), PFN(9), PFN(12), PFN(8) };
 	/* The border of two regions of memory, in one run. */
 	const uint32_t border[] = { (uint32_t)(DRV_RAM2 / PAGE - 1), (uint32_t)(DRV_RAM2 / PAGE) };
 
 	set_up(~0ULL);
 	put_pfns(INFLATE, pfn, 7);
 	CHECK_EQ(dropped(), 0x80ee);
+	put_pfns(INFLATE, down, 5);
+	CHECK_EQ(dropped(), 0x9fee);
 	memset(drv_ptr(&drv, DRV_RAM2 - PAGE), 1, PAGE);
 	memset(drv_ptr(&drv, DRV_RAM2), 1, PAGE);
 	put_pfns(INFLATE, border, 2);
@@ -142,6 +145,17 @@ static void test_config(void)
 	tear_down();
 }
 
+static void do_nothing(void *opaque)
+{
+}
+
+/* Ask for statistics, and wait until the device has looked whether it can. */
+static void poll_stats(void)
+{
+	virtio_balloon_poll_stats(dev);
+	hv_loop_call(hv_io_thread_loop(thread), do_nothing, NULL);
+}
+
 static void put_stats(uint64_t free)
 {
 	struct {
@@ -167,24 +181,25 @@ static uint64_t stat_value(const char *name)
 static void test_statistics(void)
 {
 	set_up(~0ULL);
-	virtio_balloon_poll_stats(dev);		/* before there is a buffer */
+	poll_stats();		/* before there is a buffer */
 	put_stats(1000);
 	WAIT_FOR(stat_value("free_memory") == 1000);
 	CHECK_EQ(stat_value("major_faults"), 77);
 	CHECK_EQ(stat_value("total_memory"), ~0ULL);
 	CHECK(!drv_used(&drv, STATS_Q, NULL, NULL));
-	virtio_balloon_poll_stats(dev);
+	poll_stats();
 	CHECK(drv_wait_used(&drv, STATS_Q, NULL, NULL));
 	put_stats(2000);
 	WAIT_FOR(stat_value("free_memory") == 2000);
 	/* The buffer that is held survives a pause. */
 	virtio_dev_pause(dev);
-	virtio_balloon_poll_stats(dev);
+	poll_stats();
 	virtio_dev_resume(dev);
-	WAIT_FOR(stat_value("free_memory") == 2000);
-	usleep(10000);
-	virtio_balloon_poll_stats(dev);
-	CHECK(drv_wait_used(&drv, STATS_Q, NULL, NULL));
+	for (unsigned int i = 0; i < 1000 && !drv_used(&drv, STATS_Q, NULL, NULL); i++) {
+		usleep(1000);
+		poll_stats();
+	}
+	CHECK_EQ(drv.q[STATS_Q].used_seen, 2);
 	/* Two at a time are one too many. */
 	put_stats(3000);
 	put_stats(3000);

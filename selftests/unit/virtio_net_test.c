@@ -347,8 +347,8 @@ static void test_filter_modes(void)
 	tear_down();
 }
 
-static uint8_t set_macs(uint32_t nr_uni, const uint8_t *uni, uint32_t nr_multi, const uint8_t *multi,
-			uint32_t cut)
+static uint8_t set_macs(uint32_t nr_uni, const uint8_t *uni, uint32_t nr_multi,
+			const uint8_t *multi, uint32_t cut)
 {
 	uint8_t buf[1900];
 	uint32_t len = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The socket device over Unix sockets, driven by the test as a guest and as programs of the host. */
+/* The socket device over Unix sockets; the test is the guest and the programs of the host. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>

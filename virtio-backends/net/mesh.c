@@ -4,10 +4,11 @@
  *
  * Each port listens on a socket in the network's directory. A new port connects to all that are
  * there, with the directory locked, so that each two ports have exactly one connection; when a
- * process ends, the kernel closes its connections and nothing is left but a name that nobody answers,
- * which the next one removes. A message is a packet with its header, which the receiver does not
- * trust and clears. A port sends to who last used the address as a sender, or to all. A port that
- * does not take its packets in time, loses them, as on every Ethernet, and holds up nobody.
+ * process ends, the kernel closes its connections and nothing is left but a name that nobody
+ * answers, which the next one removes. A message is a packet with its header, which the receiver
+ * does not trust and clears. A port sends to who last used the address as a sender, or to all. A
+ * port that does not take its packets in time loses them, as on every Ethernet, and holds up
+ * nobody.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -172,7 +173,8 @@ static ssize_t peer_receive(struct mesh_peer *peer, const struct iovec *iov, int
 	virtq_iov_from_buf(iov, (unsigned int)n, 0, &none, sizeof(none));
 	if ((size_t)len >= sizeof(none) + sizeof(addr)) {
 		virtq_iov_to_buf(iov, (unsigned int)n, sizeof(none), addr, sizeof(addr));
-		mesh_learn(peer->mesh, addr + ETH_ADDR_LEN, (unsigned int)(peer - peer->mesh->peer));
+		mesh_learn(peer->mesh, addr + ETH_ADDR_LEN,
+			   (unsigned int)(peer - peer->mesh->peer));
 	}
 	return len;
 }

@@ -16,8 +16,8 @@ struct hvm_command {
 	const char *usage;	/* all of "hvm NAME --help" */
 };
 
-extern const struct hvm_command hvm_cmd_run, hvm_cmd_ps, hvm_cmd_stop, hvm_cmd_balloon,
-	hvm_cmd_help;
+extern const struct hvm_command hvm_cmd_run, hvm_cmd_ps, hvm_cmd_stop, hvm_cmd_pause,
+	hvm_cmd_resume, hvm_cmd_balloon, hvm_cmd_help;
 extern const struct hvm_command *const hvm_commands[];	/* ends with NULL */
 
 const struct hvm_command *hvm_command_find(const char *name);

@@ -114,8 +114,28 @@ const char *hvm_take_field(const char *s, char *out)
 	return NULL;
 }
 
-static int parse_disk_option(const char *s, const char *opt, struct hvm_disk_config *disk,
-			     struct hv_err *err)
+static int set_disk_queues(struct hvm_disk_config *disk, const char *v)
+{
+	uint64_t n;
+
+	if (hvm_parse_range(v, 1, VIRTIO_BLK_MAX_QUEUES, &n))
+		return -EINVAL;
+	disk->queues = (unsigned int)n;
+	return 0;
+}
+
+static int set_disk_limit_iops(struct hvm_disk_config *disk, const char *v)
+{
+	return hvm_parse_rate(v, &disk->limit_iops);
+}
+
+static int set_disk_limit_bytes(struct hvm_disk_config *disk, const char *v)
+{
+	return hvm_parse_rate(v, &disk->limit_bytes);
+}
+
+/* Options that are one of a few words. */
+static int set_disk_word(struct hvm_disk_config *disk, const char *opt)
 {
 	if (!strcmp(opt, "readonly"))
 		disk->readonly = true;
@@ -123,9 +143,45 @@ static int parse_disk_option(const char *s, const char *opt, struct hvm_disk_con
 		disk->format = BLK_FORMAT_QCOW2;
 	else if (!strcmp(opt, "format=raw"))
 		disk->format = BLK_FORMAT_RAW;
+	else if (!strcmp(opt, "threads=one") || !strcmp(opt, "threads=queue"))
+		disk->one_thread = !strcmp(opt, "threads=one");
+	else if (!strcmp(opt, "on-error=report"))
+		disk->on_error = VIRTIO_BLK_REPORT;
+	else if (!strcmp(opt, "on-error=stop"))
+		disk->on_error = VIRTIO_BLK_STOP;
+	else if (!strcmp(opt, "on-error=ignore"))
+		disk->on_error = VIRTIO_BLK_IGNORE;
 	else
-		return hv_err_set(err, -EINVAL, "--disk %s: \"%s\" is none of format=qcow2, "
-				  "format=raw, readonly", s, opt);
+		return -EINVAL;
+	return 0;
+}
+
+static int parse_disk_option(const char *s, const char *opt, struct hvm_disk_config *disk,
+			     struct hv_err *err)
+{
+	static const struct {
+		const char *key, *wanted;
+		int (*set)(struct hvm_disk_config *disk, const char *value);
+	} keys[] = {
+		{ "queues=", "a number from 1 to 64", set_disk_queues },
+		{ "limit-iops=", "requests per second", set_disk_limit_iops },
+		{ "limit-bytes=", "bytes per second, like 10M", set_disk_limit_bytes },
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		size_t len = strlen(keys[i].key);
+
+		if (strncmp(opt, keys[i].key, len))
+			continue;
+		if (keys[i].set(disk, opt + len))
+			return hv_err_set(err, -EINVAL, "--disk %s: %s%s is wanted", s, keys[i].key,
+					  keys[i].wanted);
+		return 0;
+	}
+	if (set_disk_word(disk, opt))
+		return hv_err_set(err, -EINVAL, "--disk %s: \"%s\" is none of format=qcow2|raw, "
+				  "readonly, queues=N, threads=queue|one, on-error=report|stop|ignore, "
+				  "limit-iops=N, limit-bytes=RATE", s, opt);
 	return 0;
 }
 

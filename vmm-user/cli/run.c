@@ -14,9 +14,8 @@
 #define DEFAULT_MEM	(512ULL << 20)
 
 enum {
-	OPT_ACCEL = 256, OPT_APPEND, OPT_BALLOON, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_HELP, OPT_INITRD,
-	OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_SERIAL,
-	OPT_VSOCK,
+	OPT_ACCEL = 256, OPT_APPEND, OPT_BALLOON, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_HELP,
+	OPT_INITRD, OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_SERIAL, OPT_VSOCK,
 };
 
 static const struct option run_options[] = {
@@ -46,11 +45,13 @@ static const char run_usage[] =
 "  --kernel FILE       Linux kernel: a bzImage, or an ELF file with a PVH entry\n"
 "  --initrd FILE       initial RAM disk\n"
 "  --append STRING     kernel command line\n"
-"  --disk FILE[,format=qcow2|raw][,readonly]\n"
+"  --disk FILE[,format=qcow2|raw][,readonly][,OPTION]...\n"
 "                      a disk: the first one given is /dev/vda of the guest, the next\n"
 "                      /dev/vdb, ... (at most 24). qcow2 images are recognised; a raw\n"
 "                      image that the guest may write to needs format=raw. A comma in\n"
-"                      the file's name is written twice.\n"
+"                      the file's name is written twice. Options: queues=N and\n"
+"                      threads=queue|one, limit-iops=N and limit-bytes=RATE (per second),\n"
+"                      on-error=report|stop|ignore (when the host cannot read or write).\n"
 "  --cpus N            processors (default 1)\n"
 "  --mem SIZE          memory, like 512M or 2G; MiB without suffix (default 512M)\n"
 "  --serial WHERE      the first serial line, /dev/ttyS0 of the guest (default stdio):\n"

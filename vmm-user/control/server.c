@@ -77,6 +77,18 @@ static json_t *do_quit(struct hvm_control *c, const json_t *arguments)
 	return json_pack("{s:{}}", "return");
 }
 
+static json_t *do_stop(struct hvm_control *c, const json_t *arguments)
+{
+	hvm_machine_pause(c->machine);
+	return json_pack("{s:{}}", "return");
+}
+
+static json_t *do_cont(struct hvm_control *c, const json_t *arguments)
+{
+	hvm_machine_resume(c->machine);
+	return json_pack("{s:{}}", "return");
+}
+
 /* As QEMU has it: "value" and "actual" are what the guest keeps, in bytes. */
 static json_t *do_balloon(struct hvm_control *c, const json_t *arguments)
 {
@@ -132,6 +144,8 @@ static json_t *control_execute(struct hvm_control *c, const json_t *request)
 		{ "query-status", do_query_status },
 		{ "system_powerdown", do_powerdown },
 		{ "quit", do_quit },
+		{ "stop", do_stop },
+		{ "cont", do_cont },
 		{ "balloon", do_balloon },
 		{ "query-balloon", do_query_balloon },
 		{ "x-hv-balloon-trim", do_balloon_trim },
