@@ -13,10 +13,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "util/listen.h"
 #include "vsock_internal.h"
 
 #define VSOCK_QUEUE_SIZE	128
@@ -270,49 +269,6 @@ static int vsock_open_vhost(struct virtio_vsock *vs, struct hv_err *err)
 	return 0;
 }
 
-/* Is a socket there that somebody listens on? */
-static bool socket_in_use(const struct sockaddr_un *addr)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool used = fd >= 0 && (!connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) ||
-				errno == EAGAIN);
-
-	if (fd >= 0)
-		close(fd);
-	return used;
-}
-
-static int vsock_listen(struct virtio_vsock *vs, const char *path, struct hv_err *err)
-{
-	struct stat st;
-	int fd, ret;
-
-	vs->addr.sun_family = AF_UNIX;
-	/* Room for "_PORT" behind it. */
-	if (strlen(path) + 11 >= sizeof(vs->addr.sun_path))
-		return hv_err_set(err, -ENAMETOOLONG, "%s: %s: too long for a socket", vs->dev.id,
-				  path);
-	snprintf(vs->addr.sun_path, sizeof(vs->addr.sun_path), "%s", path);
-	if (!lstat(path, &st)) {
-		if (!S_ISSOCK(st.st_mode) || socket_in_use(&vs->addr))
-			return hv_err_set(err, -EADDRINUSE, "%s: %s: %s", vs->dev.id, path,
-					  S_ISSOCK(st.st_mode) ? "another guest listens there" :
-					  "there is a file, and no socket");
-		unlink(path);	/* of a guest that was killed */
-	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return hv_err_set(err, -errno, "%s: socket: %s", vs->dev.id, strerror(errno));
-	if (bind(fd, (struct sockaddr *)&vs->addr, sizeof(vs->addr)) || chmod(path, 0600) ||
-	    listen(fd, SOMAXCONN)) {
-		ret = hv_err_set(err, -errno, "%s: %s: %s", vs->dev.id, path, strerror(errno));
-		close(fd);
-		return ret;
-	}
-	vs->listen_fd = fd;
-	return 0;
-}
-
 int virtio_vsock_create(const struct virtio_vsock_config *cfg, struct virtio_dev **dev,
 			struct hv_err *err)
 {
@@ -332,8 +288,12 @@ int virtio_vsock_create(const struct virtio_vsock_config *cfg, struct virtio_dev
 	vs->listen_fd = -1;
 	vs->ready_tail = &vs->ready_head;
 	vs->reap = (struct hv_loop_deferred){ .fn = vsock_reap, .opaque = vs };
-	ret = cfg->path ? vsock_listen(vs, cfg->path, err) : vsock_open_vhost(vs, err);
-	if (ret) {
+	if (cfg->path)
+		ret = vs->listen_fd = hv_listen_unix(id, cfg->path, sizeof("_4294967295"), &vs->addr,
+						     err);
+	else
+		ret = vsock_open_vhost(vs, err);
+	if (ret < 0) {
 		vsock_destroy(&vs->dev);
 		return ret;
 	}

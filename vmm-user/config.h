@@ -6,11 +6,13 @@
 #include <stdint.h>
 
 #include "../virtio-backends/blk.h"
+#include "../virtio-backends/ports.h"
 #include "chardev.h"
 
 /* What a guest is made of, as the command line says it. Strings are the caller's. */
 #define HVM_MAX_DISKS	24
 #define HVM_MAX_NETS	4
+#define HVM_MAX_PORTS	VIRTIO_PORTS_MAX
 #define HVM_NAME_MAX	64
 
 struct hvm_disk_config {
@@ -43,6 +45,10 @@ struct hvm_vsock_config {
 	char *socket;		/* NULL: vhost; allocated */
 };
 
+struct hvm_port_config {
+	char *name, *socket;	/* allocated */
+};
+
 struct hvm_config {
 	char name[HVM_NAME_MAX + 1];
 	const char *accel;
@@ -54,6 +60,8 @@ struct hvm_config {
 	struct hvm_net_config net[HVM_MAX_NETS];
 	unsigned int nr_nets;
 	struct hvm_chardev_config serial, console;
+	struct hvm_port_config port[HVM_MAX_PORTS];
+	unsigned int nr_ports;
 	bool balloon;
 	struct hvm_vsock_config vsock;
 	bool no_reboot;		/* a reset by the guest ends hvm */

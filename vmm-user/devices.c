@@ -11,6 +11,7 @@
 #include "../virtio-backends/blk.h"
 #include "../virtio-backends/console.h"
 #include "../virtio-backends/io_thread.h"
+#include "../virtio-backends/ports.h"
 #include "../virtio-backends/rng.h"
 #include "../virtio-backends/transport/pci.h"
 #include "../virtio-backends/util/log.h"
@@ -23,7 +24,7 @@
 #include "nic.h"
 
 #define MAX_QUEUES	4	/* of a disk that nobody said a number for */
-#define MAX_VIRTIO	(HVM_MAX_DISKS + HVM_MAX_NETS + 4)
+#define MAX_VIRTIO	(HVM_MAX_DISKS + HVM_MAX_NETS + 5)
 
 struct hvm_devices {
 	const struct hvm_config *cfg;
@@ -192,6 +193,25 @@ static int create_balloon(struct hvm_devices *d, struct hv_err *err)
 	return ret;
 }
 
+static int create_ports(struct hvm_devices *d, struct hv_err *err)
+{
+	struct virtio_port_config port[HVM_MAX_PORTS];
+	const struct virtio_ports_config cfg = {
+		.loop = hv_io_thread_loop(d->io), .nr = d->cfg->nr_ports, .port = port,
+		.id = "ports0",
+	};
+	struct virtio_dev *dev;
+	int ret;
+
+	if (!cfg.nr)
+		return 0;
+	for (unsigned int i = 0; i < cfg.nr; i++)
+		port[i] = (struct virtio_port_config){ d->cfg->port[i].name,
+						       d->cfg->port[i].socket };
+	ret = virtio_ports_create(&cfg, &dev, err);
+	return ret ? ret : add_virtio(d, dev, err);
+}
+
 static int create_vsock(struct hvm_devices *d, struct hv_err *err)
 {
 	const struct virtio_vsock_config cfg = {
@@ -262,6 +282,8 @@ static int create_all(struct hvm_devices *d, struct hv_err *err)
 		ret = create_vsock(d, err);
 	if (!ret)
 		ret = create_console(d, err);
+	if (!ret)
+		ret = create_ports(d, err);
 	/* Last, since it may take the terminal. */
 	if (!ret)
 		ret = create_serial(d, err);

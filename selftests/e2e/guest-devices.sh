@@ -6,8 +6,8 @@
 # shellcheck source=selftests/e2e/lib.sh
 . /with/lib.sh
 
+modprobe -a vhost_vsock vsock	# before the log that must stay clean
 load_device "" || not_ok load
-modprobe -a vhost_vsock vsock
 BOOT_TIMEOUT=400
 GUEST_APPEND=hv.modules=more
 new_overlay devices
@@ -113,6 +113,18 @@ hvm balloon devices 600M 2>"$work/err"
 check balloon_too_much grep -q '32 to 512 MiB' "$work/err"
 end_guest vsock
 check vsock_no_socket_left test ! -e "$work/vsock"
+
+# ---- A named port, while the guest's shell is reached as before ----
+
+start_guest --vsock "socket=$work/vsock" --port "hv.test.0,socket=$work/port"
+check port_up wait_for guest_answers
+check port_named test "$(in_guest 'cat /sys/class/virtio-ports/vport*/name')" = hv.test.0
+# The guest sends back what comes, in upper case, line by line.
+in_guest 'port=/dev/$(ls /sys/class/virtio-ports)
+	(while read -r line; do echo "$line" | tr a-z A-Z; done <$port >$port) >/dev/null 2>&1 &'
+check port_echo test "$( (echo one; sleep 2; echo two; sleep 2) | socat -t 5 - "UNIX-CONNECT:$work/port")" = $'ONE\nTWO'
+end_guest port
+check port_no_socket_left test ! -e "$work/port"
 
 # ---- The kernel's sockets ----
 

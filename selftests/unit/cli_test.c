@@ -143,6 +143,25 @@ static void test_net(void)
 	}
 }
 
+static void test_port(void)
+{
+	static const char *const bad[] = {
+		"", ",", "a", "a,", "a,socket=", "a,sock=s", ",socket=s", "a/b,socket=s",
+		"a b,socket=s", "..,socket=s", "a,socket=s,x", "a,socket=s,",
+		"0123456789012345678901234567890123456789012345678901234567890123x,socket=s",
+	};
+	struct hvm_port_config port;
+
+	CHECK_EQ(hvm_parse_port("org.qemu.guest_agent.0,socket=/run/a,,b", &port, &err), 0);
+	CHECK_STR(port.name, "org.qemu.guest_agent.0");
+	CHECK_STR(port.socket, "/run/a,b");
+	hvm_port_config_free(&port);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK_EQ(hvm_parse_port(bad[i], &port, &err), -EINVAL);
+		CHECK(strstr(err.msg, "--port") && !port.name);
+	}
+}
+
 static void test_vsock(void)
 {
 	static const char *const bad[] = {
@@ -312,6 +331,7 @@ int main(void)
 	TEST_RUN(test_disk);
 	TEST_RUN(test_disk_options);
 	TEST_RUN(test_net);
+	TEST_RUN(test_port);
 	TEST_RUN(test_vsock);
 	TEST_RUN(test_chardev);
 	TEST_RUN(test_names);

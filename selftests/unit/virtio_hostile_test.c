@@ -19,6 +19,7 @@
 #include "../../virtio-backends/blk_defs.h"
 #include "../../virtio-backends/console.h"
 #include "../../virtio-backends/io_thread.h"
+#include "../../virtio-backends/ports.h"
 #include "../../virtio-backends/rng.h"
 #include "../../virtio-backends/vsock_internal.h"
 #include "net_toy.h"
@@ -258,6 +259,40 @@ static void test_balloon(void)
 	drv_fini(&drv);
 }
 
+static void test_ports(void)
+{
+	const struct drv_buf b = { DRV_BUFFERS, 8, false };
+	char dir[] = "/tmp/hvm-hostile-XXXXXX", path[64];
+	const struct virtio_port_config port = { "port", path };
+	struct virtio_ports_config cfg = { .nr = 1, .port = &port, .id = "ports0" };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct hv_err err;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	CHECK(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof(path), "%s/p", dir);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	CHECK_EQ(hv_io_thread_start("test", &thread), 0);
+	cfg.loop = hv_io_thread_loop(thread);
+	CHECK_EQ(virtio_ports_create(&cfg, &dev, &err), 0);
+	CHECK_EQ(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	while (send(fd, "0123456789abcdef", 16, MSG_DONTWAIT) > 0)
+		;
+	drv_init(&drv, dev);
+	test_catch_log();
+	nr_queues = 4;
+	attack();
+	memset(drv_ptr(&drv, DRV_BUFFERS), 0xff, 8);
+	drv_avail(&drv, 3, drv_chain(&drv, 3, &b, 1));
+	drv_kick(&drv, 3);
+	CHECK(drv_wait_used(&drv, 3, NULL, NULL));
+	virtio_dev_destroy(dev);
+	hv_io_thread_stop(thread);
+	drv_fini(&drv);
+	close(fd);
+	CHECK_EQ(rmdir(dir), 0);
+}
+
 /* Headers that lead to a listening socket, mostly. */
 static void *vsock_mutator(void *opaque)
 {
@@ -346,6 +381,7 @@ int main(void)
 	TEST_RUN(test_console);
 	TEST_RUN(test_net);
 	TEST_RUN(test_balloon);
+	TEST_RUN(test_ports);
 	TEST_RUN(test_vsock);
 	return TEST_EXIT();
 }

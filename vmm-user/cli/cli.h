@@ -47,6 +47,10 @@ void hvm_net_config_free(struct hvm_net_config *net);
 /* "cid=N", "socket=FILE[,cid=N]" */
 int hvm_parse_vsock(const char *s, struct hvm_vsock_config *vsock, struct hv_err *err);
 
+/* "NAME,socket=FILE" */
+int hvm_parse_port(const char *s, struct hvm_port_config *port, struct hv_err *err);
+void hvm_port_config_free(struct hvm_port_config *port);
+
 /*
  * Parts of values. Copy up to the next single comma, two are one of the text; returns what follows
  * the comma, or NULL at the end. @out has room for all of @s.

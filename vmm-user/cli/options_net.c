@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The values of --net and --vsock; see cli.h. */
+/* The values of --net, --vsock and --port; see cli.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,4 +231,57 @@ int hvm_parse_vsock(const char *s, struct hvm_vsock_config *vsock, struct hv_err
 	if (!ret && !vsock->cid)
 		vsock->cid = VSOCK_CID_MIN;
 	return ret;
+}
+
+/* ---- --port ---- */
+
+/* What a file of that name can be called, in the guest's /dev/virtio-ports. */
+static bool port_name_valid(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < len; i++)
+		if (name[i] <= ' ' || name[i] > '~' || name[i] == '/')
+			return false;
+	return len && len <= VIRTIO_PORT_NAME_MAX && strcmp(name, ".") && strcmp(name, "..");
+}
+
+int hvm_parse_port(const char *s, struct hvm_port_config *port, struct hv_err *err)
+{
+	static const char key[] = "socket=";
+	char *field = malloc(strlen(s) + 1);
+	const char *rest;
+	int ret = 0;
+
+	*port = (struct hvm_port_config){ .name = malloc(strlen(s) + 1) };
+	if (!field || !port->name) {
+		ret = hv_err_set(err, -ENOMEM, "out of memory");
+		goto out;
+	}
+	rest = hvm_take_field(s, port->name);
+	if (!port_name_valid(port->name)) {
+		ret = hv_err_set(err, -EINVAL, "--port %s: a name of 1 to %d letters, digits and signs "
+				 "without '/' is wanted first", s, VIRTIO_PORT_NAME_MAX);
+		goto out;
+	}
+	if (rest)
+		rest = hvm_take_field(rest, field);
+	else
+		*field = '\0';
+	if (rest || strncmp(field, key, sizeof(key) - 1) || !field[sizeof(key) - 1])
+		ret = hv_err_set(err, -EINVAL, "--port %s: NAME,socket=FILE is wanted", s);
+	else if (!(port->socket = strdup(field + sizeof(key) - 1)))
+		ret = hv_err_set(err, -ENOMEM, "out of memory");
+out:
+	free(field);
+	if (ret)
+		hvm_port_config_free(port);
+	return ret;
+}
+
+void hvm_port_config_free(struct hvm_port_config *port)
+{
+	free(port->name);
+	free(port->socket);
+	*port = (struct hvm_port_config){ 0 };
 }

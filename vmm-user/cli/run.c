@@ -15,7 +15,8 @@
 
 enum {
 	OPT_ACCEL = 256, OPT_APPEND, OPT_BALLOON, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_HELP,
-	OPT_INITRD, OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_SERIAL, OPT_VSOCK,
+	OPT_INITRD, OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_PORT, OPT_SERIAL,
+	OPT_VSOCK,
 };
 
 static const struct option run_options[] = {
@@ -32,6 +33,7 @@ static const struct option run_options[] = {
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "net", required_argument, NULL, OPT_NET },
 	{ "no-reboot", no_argument, NULL, OPT_NO_REBOOT },
+	{ "port", required_argument, NULL, OPT_PORT },
 	{ "serial", required_argument, NULL, OPT_SERIAL },
 	{ "vsock", required_argument, NULL, OPT_VSOCK },
 	{ NULL, 0, NULL, 0 },
@@ -74,6 +76,9 @@ static const char run_usage[] =
 "                      sockets between guest and host: programs of the host connect to FILE\n"
 "                      and say \"CONNECT PORT\", the guest connects to FILE_PORT\n"
 "  --vsock cid=N       the same through the host's kernel (AF_VSOCK)\n"
+"  --port NAME,socket=FILE\n"
+"                      a named port (at most 16): /dev/virtio-ports/NAME of the guest is the\n"
+"                      program of the host that connects to FILE\n"
 "  --name NAME         what \"hvm ps\" and \"hvm stop\" call it (default: hvm-PID)\n"
 "  --no-reboot         end when the guest asks for a reset, with status 4\n"
 "  --accel PATH        hypervisor device (default /dev/hv): /dev/kvm works, too\n"
@@ -116,6 +121,19 @@ static int add_net(struct hvm_config *cfg, const char *arg, struct hv_err *err)
 	return ret;
 }
 
+static int add_port(struct hvm_config *cfg, const char *arg, struct hv_err *err)
+{
+	int ret;
+
+	if (cfg->nr_ports == HVM_MAX_PORTS)
+		return hv_err_set(err, -E2BIG, "--port %s: a guest can have %d ports", arg,
+				  HVM_MAX_PORTS);
+	ret = hvm_parse_port(arg, &cfg->port[cfg->nr_ports], err);
+	if (!ret)
+		cfg->nr_ports++;
+	return ret;
+}
+
 static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct hv_err *err)
 {
 	switch (opt) {
@@ -149,6 +167,8 @@ static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct h
 	case OPT_NO_REBOOT:
 		cfg->no_reboot = true;
 		return 0;
+	case OPT_PORT:
+		return add_port(cfg, arg, err);
 	case OPT_VSOCK:
 		return hvm_parse_vsock(arg, &cfg->vsock, err);
 	default:
@@ -217,6 +237,9 @@ void hvm_config_free(struct hvm_config *cfg)
 		hvm_net_config_free(&cfg->net[i]);
 	cfg->nr_disks = 0;
 	cfg->nr_nets = 0;
+	for (unsigned int i = 0; i < cfg->nr_ports; i++)
+		hvm_port_config_free(&cfg->port[i]);
+	cfg->nr_ports = 0;
 	free(cfg->vsock.socket);
 	cfg->vsock.socket = NULL;
 }
