@@ -29,6 +29,7 @@
 
 #define QSIZE		16
 #define RUN_NS		2000000000ULL
+#define PATIENCE_NS	60000000000ULL
 #define SECTORS		2048
 
 static struct virtio_dev *dev;
@@ -96,7 +97,8 @@ static void attack(void)
 	atomic_store(&stop, false);
 	drv_start(&drv, dev->host_features, nr_queues, QSIZE);
 	pthread_create(&t, NULL, mutator, (void *)(uintptr_t)7);
-	while (hv_loop_now_ns() < end) {
+	/* Longer on a machine that stood still. */
+	while (hv_loop_now_ns() < end || (broken <= 10 && hv_loop_now_ns() < end + PATIENCE_NS)) {
 		usleep((useconds_t)(resets % 8) * 100);
 		broken += virtio_dev_is_broken(dev);
 		resets++;
