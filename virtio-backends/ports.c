@@ -2,8 +2,8 @@
 /*
  * Named ports of a virtio console device; see ports.h.
  *
- * What the driver must be told of a port is kept as a bit per message, not as a queue, and the value
- * is looked up when the message is sent: a driver that takes none cannot make us keep many.
+ * What the driver must be told of a port is kept as a bit per message, not as a queue, and the
+ * value is looked up when the message is sent: a driver that takes none cannot make us keep many.
  */
 #include "ports.h"
 
