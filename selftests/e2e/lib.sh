@@ -67,7 +67,7 @@ kernel_complaints() {
 		grep -vE '\] hv: (loading out-of-tree module taints kernel|module verification failed)' |
 		grep -vE '\] (hrtimer: interrupt took|Disabled fast string operations|workqueue: .* hogged CPU|clocksource: )' |
 		grep -vE '\] (Injecting memory failure for|Memory failure: )' |
-		grep -vE '^kern +:info +: \[[ 0-9.]*\] (loop[0-9]+|zram[0-9]*|EXT4-fs|tsc|tun|Adding|smpboot|x86|kvm|kvm_amd|SVM)\b'
+		grep -vE '^kern +:info +: \[[ 0-9.]*\] (loop[0-9]+|zram[0-9]*|EXT4-fs|tsc|tun|IPv6: ADDRCONF|Adding|smpboot|x86|kvm|kvm_amd|SVM)\b'
 }
 
 # What a kernel says that found a fault in itself. Where failures are injected or nonsense is asked for, it
