@@ -13,9 +13,8 @@
 
 #include "blk_internal.h"
 
-#define BLK_MAX_QUEUES		64
 #define BLK_DEFAULT_QUEUE_SIZE	256
-#define BLK_STATE_VERSION	1
+#define BLK_STATE_VERSION	2	/* 1: without requests that wait */
 /* Guests align to 4 KiB: what disks and host file systems use inside. */
 #define BLK_PHYSICAL_EXP	3
 /* Longest discard or write-zeroes, so that one request cannot hold the image for long. */
@@ -78,6 +77,8 @@ static void blk_vq_start(void *opaque)
 	q->stopping = false;
 	q->kick = hv_loop_add_fd(q->loop, q->vq->kick_fd, EPOLLIN, blk_vq_kicked, q);
 	s->ret = q->kick ? 0 : -errno;
+	if (q->kick)
+		blk_vq_retry(q);
 }
 
 static void blk_vq_stop(void *opaque)
@@ -88,6 +89,7 @@ static void blk_vq_stop(void *opaque)
 		return;
 	hv_loop_del_fd(q->kick);
 	q->kick = NULL;
+	hv_loop_disarm_timer(q->limit_timer);
 	q->stopping = true;
 	if (!q->inflight)
 		blk_vq_drained(q);
@@ -142,6 +144,8 @@ static void blk_reset(struct virtio_dev *dev)
 	struct virtio_blk *blk = to_virtio_blk(dev);
 
 	atomic_store(&blk->writeback, 1);
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
+		blk->queue[i].nr_held = 0;
 }
 
 /* ---- State and statistics ---- */
@@ -153,7 +157,29 @@ static void blk_save(struct virtio_dev *dev, struct hv_state_writer *w)
 	hv_state_begin(w, "virtio-blk", BLK_STATE_VERSION);
 	hv_state_put_u64(w, blk->config.capacity);
 	hv_state_put_u8(w, atomic_load(&blk->writeback));
+	for (unsigned int i = 0; i < dev->nr_queues; i++) {
+		const struct blk_vq *q = &blk->queue[i];
+
+		hv_state_put_u16(w, (uint16_t)q->nr_held);
+		hv_state_put(w, q->held, q->nr_held * sizeof(q->held[0]));
+	}
 	hv_state_end(w);
+}
+
+/* Heads are the driver's: whether chains are behind them is seen when they are read again. */
+static int blk_load_held(struct virtio_blk *blk, struct hv_state_reader *r)
+{
+	for (unsigned int i = 0; i < blk->dev.nr_queues; i++) {
+		struct blk_vq *q = &blk->queue[i];
+		unsigned int n = hv_state_get_u16(r);
+
+		if (n > q->vq->size)
+			return -EINVAL;
+		hv_state_get(r, q->held, n * sizeof(q->held[0]));
+		q->nr_held = n;
+		q->vq->inflight = n;
+	}
+	return 0;
 }
 
 static int blk_load(struct virtio_dev *dev, struct hv_state_reader *r, struct hv_err *err)
@@ -166,6 +192,9 @@ static int blk_load(struct virtio_dev *dev, struct hv_state_reader *r, struct hv
 		return ret;
 	capacity = hv_state_get_u64(r);
 	atomic_store(&blk->writeback, hv_state_get_u8(r) & 1);
+	if (ret >= 2 && blk_load_held(blk, r))
+		return hv_err_set(err, -EINVAL, "%s: the state has more requests than the queue",
+				  dev->id);
 	ret = hv_state_close(r, err);
 	if (ret)
 		return ret;
@@ -212,7 +241,11 @@ static void blk_vq_create(void *opaque)
 {
 	struct queue_create *c = opaque;
 
-	c->ret = blk_queue_create(c->q->blk->img, c->q->loop, &c->q->bq, c->err);
+	c->q->limit_timer = hv_loop_add_timer(c->q->loop, blk_vq_limit_over, c->q);
+	if (c->q->limit_timer)
+		c->ret = blk_queue_create(c->q->blk->img, c->q->loop, &c->q->bq, c->err);
+	else
+		c->ret = hv_err_set(c->err, -ENOMEM, "%s: out of memory", c->q->blk->dev.id);
 }
 
 static void blk_vq_destroy(void *opaque)
@@ -220,27 +253,41 @@ static void blk_vq_destroy(void *opaque)
 	struct blk_vq *q = opaque;
 
 	blk_vq_free_requests(q);
-	blk_queue_destroy(q->bq);
-	q->bq = NULL;
+	if (q->bq)
+		blk_queue_destroy(q->bq);
+	hv_loop_del_timer(q->limit_timer);
 }
 
-static int blk_vq_init(struct virtio_blk *blk, unsigned int i, struct hv_err *err)
+static int blk_vq_start_thread(struct blk_vq *q, unsigned int i, struct hv_err *err)
+{
+	char name[40];
+	int ret;
+
+	snprintf(name, sizeof(name), "%s-%u", q->blk->dev.id, i);
+	ret = hv_io_thread_start(name, &q->thread);
+	if (ret)
+		return hv_err_set(err, ret, "%s: no thread for queue %u: %s", q->blk->dev.id, i,
+				  strerror(-ret));
+	q->loop = hv_io_thread_loop(q->thread);
+	return 0;
+}
+
+static int blk_vq_init(struct virtio_blk *blk, unsigned int i, bool own_thread, struct hv_err *err)
 {
 	struct blk_vq *q = &blk->queue[i];
 	struct queue_create c = { .q = q, .err = err };
-	char name[40];
-	int ret;
+	int ret = 0;
 
 	q->blk = blk;
 	q->vq = &blk->dev.vqs[i];
 	q->complete = (struct hv_loop_deferred){ .fn = blk_vq_completed, .opaque = q };
 	sem_init(&q->drained, 0, 0);
-	snprintf(name, sizeof(name), "%s-%u", blk->dev.id, i);
-	ret = hv_io_thread_start(name, &q->thread);
+	if (own_thread || !i)
+		ret = blk_vq_start_thread(q, i, err);
+	else
+		q->loop = blk->queue[0].loop;
 	if (ret)
-		return hv_err_set(err, ret, "%s: no thread for queue %u: %s", blk->dev.id, i,
-				  strerror(-ret));
-	q->loop = hv_io_thread_loop(q->thread);
+		return ret;
 	hv_loop_call(q->loop, blk_vq_create, &c);
 	return c.ret;
 }
@@ -252,13 +299,15 @@ static void blk_destroy(struct virtio_dev *dev)
 	for (unsigned int i = 0; i < dev->nr_queues; i++) {
 		struct blk_vq *q = &blk->queue[i];
 
-		if (!q->blk)
-			continue;
-		if (q->bq)
+		if (q->loop)
 			hv_loop_call(q->loop, blk_vq_destroy, q);
-		hv_io_thread_stop(q->thread);
-		sem_destroy(&q->drained);
+		if (q->blk)
+			sem_destroy(&q->drained);
 	}
+	/* The first queue's thread may be that of all. */
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
+		hv_io_thread_stop(blk->queue[i].thread);
+	hv_limit_fini(&blk->limit);
 	virtio_dev_fini(dev);
 	free(blk);
 }
@@ -303,14 +352,17 @@ int virtio_blk_create(const struct virtio_blk_config *cfg, struct virtio_dev **d
 	struct virtio_blk *blk;
 	int ret;
 
-	if (queues > BLK_MAX_QUEUES)
+	if (queues > VIRTIO_BLK_MAX_QUEUES)
 		return hv_err_set(err, -EINVAL, "%s: %u queues, up to %u are possible", id, queues,
-				  BLK_MAX_QUEUES);
+				  VIRTIO_BLK_MAX_QUEUES);
 	blk = calloc(1, sizeof(*blk) + queues * sizeof(blk->queue[0]));
 	if (!blk)
 		return hv_err_set(err, -ENOMEM, "%s: out of memory", id);
 	blk->img = cfg->img;
 	blk->readonly = blk_is_readonly(cfg->img);
+	blk->on_error = cfg->on_error;
+	blk->stopped = cfg->stopped;
+	blk->opaque = cfg->opaque;
 	atomic_init(&blk->writeback, 1);
 	if (cfg->serial)
 		memcpy(blk->serial, cfg->serial, strnlen(cfg->serial, VIRTIO_BLK_ID_LEN));
@@ -321,8 +373,9 @@ int virtio_blk_create(const struct virtio_blk_config *cfg, struct virtio_dev **d
 		free(blk);
 		return ret;
 	}
+	hv_limit_init(&blk->limit, cfg->limit_iops, cfg->limit_bytes);
 	for (unsigned int i = 0; i < queues && !ret; i++)
-		ret = blk_vq_init(blk, i, err);
+		ret = blk_vq_init(blk, i, !cfg->one_thread, err);
 	if (ret) {
 		blk_destroy(&blk->dev);
 		return ret;

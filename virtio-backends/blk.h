@@ -5,11 +5,26 @@
 #include "block/block.h"
 #include "virtio.h"
 
-/* Block device (virtio 1.2, 5.2). Each queue has an I/O thread of its own. */
+#define VIRTIO_BLK_MAX_QUEUES	64
+
+/* What an I/O error of the host means for the guest. */
+enum virtio_blk_on_error {
+	VIRTIO_BLK_REPORT,	/* the request fails */
+	VIRTIO_BLK_STOP,	/* the request waits until the device is paused and resumed */
+	VIRTIO_BLK_IGNORE,	/* the request succeeds; what could not be read is zeroes */
+};
+
+/* Block device (virtio 1.2, 5.2). */
 struct virtio_blk_config {
 	struct blk_image *img;	/* stays the caller's; must outlive the device */
 	unsigned int queues;	/* 1..64; 0: one */
 	unsigned int queue_size;	/* power of two up to VIRTQ_MAX_SIZE; 0: 256 */
+	bool one_thread;	/* for all queues, instead of an I/O thread for each */
+	enum virtio_blk_on_error on_error;
+	/* With VIRTIO_BLK_STOP: a request waits; any thread, may be called again and again. */
+	void (*stopped)(void *opaque, const char *id, int error);
+	void *opaque;
+	uint64_t limit_iops, limit_bytes;	/* per second, 0: no limit */
 	const char *serial;	/* at most 20 bytes are shown to the guest; NULL: none */
 	const char *id;		/* "blk0", for messages and thread names */
 };

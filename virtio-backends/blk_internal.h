@@ -7,6 +7,7 @@
 #include "blk.h"
 #include "blk_defs.h"
 #include "io_thread.h"
+#include "limit.h"
 
 /* What blk.c and blk_request.c share. */
 
@@ -24,13 +25,17 @@ struct blk_io;
 struct blk_vq {
 	struct virtio_blk *blk;
 	struct virtq *vq;
-	struct hv_io_thread *thread;
+	struct hv_io_thread *thread;	/* NULL: the first queue's */
 	struct hv_loop *loop;
 	struct blk_queue *bq;
 	struct hv_loop_fd *kick;	/* NULL: stopped */
+	struct hv_loop_timer *limit_timer;	/* armed: until then no requests are taken */
 	struct hv_loop_deferred complete;
 	struct blk_io *free;		/* requests that are not in use */
 	unsigned int inflight;
+	/* Requests that failed and wait for the next start (VIRTIO_BLK_STOP). Or stopped. */
+	unsigned int nr_held;
+	uint16_t held[VIRTQ_MAX_SIZE];
 	bool stopping;
 	bool started;			/* dev->lock */
 	sem_t drained;			/* posted once per stop */
@@ -41,6 +46,10 @@ struct virtio_blk {
 	struct virtio_dev dev;
 	struct blk_image *img;
 	bool readonly;
+	enum virtio_blk_on_error on_error;
+	void (*stopped)(void *opaque, const char *id, int error);
+	void *opaque;
+	struct hv_limit limit;
 	char serial[VIRTIO_BLK_ID_LEN];
 	struct blk_config_space config;
 	atomic_uchar writeback;		/* cache mode that the driver chose */
@@ -54,8 +63,11 @@ static inline struct virtio_blk *to_virtio_blk(struct virtio_dev *dev)
 	return (struct virtio_blk *)((char *)dev - offsetof(struct virtio_blk, dev));
 }
 
+void blk_vq_limit_over(void *opaque);
 /* The driver's notification; an hv_loop_fd_fn. */
 void blk_vq_kicked(void *opaque, uint32_t events);
+/* Try the requests again that failed; @q has just been started. */
+void blk_vq_retry(struct blk_vq *q);
 /* After a round with completions: tell the driver. */
 void blk_vq_completed(void *opaque);
 /* The last request of a stopping queue is done. */

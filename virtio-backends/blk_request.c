@@ -122,6 +122,47 @@ static void blk_io_finish(struct blk_io *io, uint8_t status)
 		hv_loop_defer(q->loop, &q->complete);
 }
 
+/* Keep a request that failed; the driver sees it as still in flight. */
+static void blk_io_hold(struct blk_io *io, int error)
+{
+	struct blk_vq *q = io->q;
+	struct virtio_blk *blk = q->blk;
+
+	blk_count(q, BLK_STAT_ERRORS, 1);
+	q->held[q->nr_held++] = io->head;
+	blk_io_put(io);
+	q->inflight--;
+	if (blk->stopped)
+		blk->stopped(blk->opaque, blk->dev.id, error);
+	if (q->stopping && !q->inflight)
+		blk_vq_drained(q);
+}
+
+static void blk_io_ignore(struct blk_io *io)
+{
+	blk_count(io->q, BLK_STAT_ERRORS, 1);
+	if (io->type == VIRTIO_BLK_T_IN)
+		for (int i = 0; i < io->req.iovcnt; i++)
+			memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
+	blk_io_finish(io, VIRTIO_BLK_S_OK);
+}
+
+/* The host could not do it. */
+static void blk_io_failed(struct blk_io *io, int ret)
+{
+	switch (io->q->blk->on_error) {
+	case VIRTIO_BLK_REPORT:
+		blk_io_finish(io, VIRTIO_BLK_S_IOERR);
+		break;
+	case VIRTIO_BLK_STOP:
+		blk_io_hold(io, ret);
+		break;
+	case VIRTIO_BLK_IGNORE:
+		blk_io_ignore(io);
+		break;
+	}
+}
+
 static const char *blk_op_name(uint32_t type)
 {
 	switch (type) {
@@ -164,7 +205,7 @@ static void blk_io_done(struct blk_req *req, int ret)
 		blk_io_finish(io, VIRTIO_BLK_S_UNSUPP);
 	} else if (ret) {
 		blk_io_log(io, ret);
-		blk_io_finish(io, VIRTIO_BLK_S_IOERR);
+		blk_io_failed(io, ret);
 	} else if (unmap && ++io->segment < io->segments) {
 		blk_submit_segment(io);
 		blk_kick(io->q->bq);
@@ -316,8 +357,20 @@ static void blk_do_get_id(struct blk_io *io, const struct virtq_chain *c)
 	blk_io_finish(io, VIRTIO_BLK_S_OK);
 }
 
+static void blk_charge(struct blk_io *io, const struct virtq_chain *c)
+{
+	uint64_t bytes = 0;
+
+	if (io->type == VIRTIO_BLK_T_IN)
+		bytes = c->in_len - 1;
+	else if (io->type == VIRTIO_BLK_T_OUT)
+		bytes = c->out_len - sizeof(struct blk_request_header);
+	hv_limit_charge(&io->q->blk->limit, 1, bytes);
+}
+
 static void blk_io_start(struct blk_io *io, const struct virtq_chain *c, uint64_t sector)
 {
+	blk_charge(io, c);
 	switch (io->type) {
 	case VIRTIO_BLK_T_IN:
 	case VIRTIO_BLK_T_OUT:
@@ -367,6 +420,35 @@ static bool blk_handle_chain(struct blk_vq *q, const struct virtq_chain *c)
 	return true;
 }
 
+void blk_vq_retry(struct blk_vq *q)
+{
+	uint16_t head[VIRTQ_MAX_SIZE];
+	unsigned int n = q->nr_held;
+	struct virtq_chain c;
+
+	memcpy(head, q->held, n * sizeof(head[0]));
+	q->nr_held = 0;
+	for (unsigned int i = 0; i < n; i++)
+		if (virtq_retake(q->vq, head[i], &c) < 0 || !blk_handle_chain(q, &c))
+			break;
+	blk_kick(q->bq);
+}
+
+/* True if the device's limit is reached: the timer goes on. */
+static bool blk_limited(struct blk_vq *q)
+{
+	uint64_t until = hv_limit_wait_now(&q->blk->limit);
+
+	if (until)
+		hv_loop_arm_timer(q->limit_timer, until);
+	return until;
+}
+
+void blk_vq_limit_over(void *opaque)
+{
+	blk_vq_kicked(opaque, 0);
+}
+
 void blk_vq_kicked(void *opaque, uint32_t events)
 {
 	struct blk_vq *q = opaque;
@@ -375,14 +457,16 @@ void blk_vq_kicked(void *opaque, uint32_t events)
 	struct virtq_chain c;
 
 	virtq_clear_kick(q->vq);
+	if (hv_loop_timer_armed(q->limit_timer))
+		return;
 	do {
 		virtq_disable_kicks(q->vq);
-		while (budget && virtq_pop(q->vq, &c) > 0) {
+		while (budget && !blk_limited(q) && virtq_pop(q->vq, &c) > 0) {
 			if (!blk_handle_chain(q, &c))
 				break;
 			budget--;
 		}
-		if (virtio_dev_is_broken(&q->blk->dev))
+		if (virtio_dev_is_broken(&q->blk->dev) || hv_loop_timer_armed(q->limit_timer))
 			break;
 		if (!budget) {
 			virtio_dev_notify_queue(&q->blk->dev, q->vq->index);

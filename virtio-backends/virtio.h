@@ -83,6 +83,11 @@ struct virtio_dev_ops {
 struct virtio_host_ops {
 	void (*queue_interrupt)(void *host, unsigned int queue);
 	void (*config_interrupt)(void *host);
+	/*
+	 * Optional: an eventfd that interrupts the driver for the queue when it is signalled, for
+	 * as long as the device stays started; -1: none, use queue_interrupt().
+	 */
+	int (*queue_eventfd)(void *host, unsigned int queue);
 };
 
 struct virtio_dev {

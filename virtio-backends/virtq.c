@@ -340,6 +340,18 @@ void virtq_unpop(struct virtq *vq)
 	vq->inflight--;
 }
 
+int virtq_retake(struct virtq *vq, uint16_t head, struct virtq_chain *c)
+{
+	if (vq->broken || virtio_dev_is_broken(vq->dev))
+		return -EIO;
+	memset(c, 0, sizeof(*c));
+	c->head = head;
+	if (virtq_walk_chain(vq, c))
+		return -EIO;
+	c->iov = vq->iov;
+	return 1;
+}
+
 /* ---- Giving them back ---- */
 
 void virtq_push(struct virtq *vq, uint16_t head, uint32_t written)

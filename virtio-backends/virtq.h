@@ -71,6 +71,8 @@ struct virtq_chain {
 int virtq_pop(struct virtq *vq, struct virtq_chain *c);
 /* Give back the chain that was popped last, untouched; only with nothing popped after it. */
 void virtq_unpop(struct virtq *vq);
+/* Read a chain again that was popped and not pushed yet: 1 and @c, -EIO if the queue is broken. */
+int virtq_retake(struct virtq *vq, uint16_t head, struct virtq_chain *c);
 /* Put a chain into the used ring; @written is the number of bytes we wrote into it. */
 void virtq_push(struct virtq *vq, uint16_t head, uint32_t written);
 /* Make what was pushed visible and interrupt the driver if it wants that. */

@@ -5,17 +5,48 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../virtio-backends/block/block.h"
+#include "../virtio-backends/blk.h"
+#include "../virtio-backends/ports.h"
 #include "chardev.h"
 
 /* What a guest is made of, as the command line says it. Strings are the caller's. */
 #define HVM_MAX_DISKS	24
+#define HVM_MAX_NETS	4
+#define HVM_MAX_PORTS	VIRTIO_PORTS_MAX
 #define HVM_NAME_MAX	64
 
 struct hvm_disk_config {
 	char *path;		/* allocated */
 	enum blk_format format;
 	bool readonly;
+	unsigned int queues;	/* 0: as many as there are processors, up to a few */
+	bool one_thread;
+	enum virtio_blk_on_error on_error;
+	uint64_t limit_iops, limit_bytes;	/* per second, 0: none */
+};
+
+enum hvm_net_kind { HVM_NET_TAP, HVM_NET_PASST, HVM_NET_SWITCH };
+
+struct hvm_net_config {
+	enum hvm_net_kind kind;
+	char ifname[16];	/* TAP; empty: the kernel chooses */
+	bool vhost;		/* TAP */
+	unsigned int queues;	/* TAP; pairs */
+	char *socket;		/* PASST; allocated */
+	char network[HVM_NAME_MAX + 1];	/* SWITCH */
+	bool mac_given;
+	uint8_t mac[6];
+	uint64_t limit_bytes, limit_packets;	/* per second and direction, 0: none */
+};
+
+struct hvm_vsock_config {
+	bool given;
+	uint32_t cid;
+	char *socket;		/* NULL: vhost; allocated */
+};
+
+struct hvm_port_config {
+	char *name, *socket;	/* allocated */
 };
 
 struct hvm_config {
@@ -26,7 +57,13 @@ struct hvm_config {
 	uint64_t mem;		/* bytes */
 	struct hvm_disk_config disk[HVM_MAX_DISKS];
 	unsigned int nr_disks;
+	struct hvm_net_config net[HVM_MAX_NETS];
+	unsigned int nr_nets;
 	struct hvm_chardev_config serial, console;
+	struct hvm_port_config port[HVM_MAX_PORTS];
+	unsigned int nr_ports;
+	bool balloon;
+	struct hvm_vsock_config vsock;
 	bool no_reboot;		/* a reset by the guest ends hvm */
 };
 

@@ -7,19 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../virtio-backends/balloon.h"
 #include "../virtio-backends/blk.h"
 #include "../virtio-backends/console.h"
 #include "../virtio-backends/io_thread.h"
+#include "../virtio-backends/ports.h"
 #include "../virtio-backends/rng.h"
 #include "../virtio-backends/transport/pci.h"
 #include "../virtio-backends/util/log.h"
+#include "../virtio-backends/vsock.h"
 #include "chipset/pci.h"
 #include "chipset/pm.h"
 #include "chipset/rtc.h"
 #include "chipset/serial.h"
 #include "memory/layout.h"
+#include "nic.h"
 
-#define MAX_QUEUES	4	/* of a disk */
+#define MAX_QUEUES	4	/* of a disk that nobody said a number for */
+#define MAX_VIRTIO	(HVM_MAX_DISKS + HVM_MAX_NETS + 5)
 
 struct hvm_devices {
 	const struct hvm_config *cfg;
@@ -33,8 +38,12 @@ struct hvm_devices {
 	struct hvm_rtc *rtc;
 	struct hvm_serial *serial;
 	struct pci_host *pci;
-	struct virtio_dev *console;	/* belongs to pci */
+	struct virtio_dev *console;	/* belongs to pci, as balloon does */
+	struct virtio_dev *balloon;
 	struct blk_image *image[HVM_MAX_DISKS];
+	struct hvm_nic nic[HVM_MAX_NETS];
+	struct virtio_dev *virtio[MAX_VIRTIO];	/* all of them */
+	unsigned int nr_virtio;
 };
 
 uint64_t hvm_devices_pci64_base(uint64_t mem)
@@ -113,7 +122,16 @@ static int add_virtio(struct hvm_devices *d, struct virtio_dev *dev, struct hv_e
 
 	if (ret)
 		virtio_dev_destroy(dev);
+	else
+		d->virtio[d->nr_virtio++] = dev;
 	return ret;
+}
+
+static void disk_stopped(void *opaque, const char *id, int error)
+{
+	struct hvm_devices *d = opaque;
+
+	hvm_vm_notify(d->vm, HVM_EVENT_IO_ERROR, "%s: %s", id, strerror(-error));
 }
 
 static int create_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err)
@@ -124,17 +142,28 @@ static int create_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err
 	};
 	char id[16];
 	struct virtio_blk_config cfg = {
-		.queues = d->cfg->cpus < MAX_QUEUES ? d->cfg->cpus : MAX_QUEUES,
-		.id = id,
+		.queues = disk->queues, .one_thread = disk->one_thread,
+		.on_error = disk->on_error, .stopped = disk_stopped, .opaque = d,
+		.limit_iops = disk->limit_iops, .limit_bytes = disk->limit_bytes, .id = id,
 	};
 	struct virtio_dev *dev;
 	int ret = blk_open(&opts, &d->image[n], err);
 
 	if (ret)
 		return ret;
+	if (!cfg.queues)
+		cfg.queues = d->cfg->cpus < MAX_QUEUES ? d->cfg->cpus : MAX_QUEUES;
 	snprintf(id, sizeof(id), "blk%u", n);
 	cfg.img = d->image[n];
 	ret = virtio_blk_create(&cfg, &dev, err);
+	return ret ? ret : add_virtio(d, dev, err);
+}
+
+static int create_nic(struct hvm_devices *d, unsigned int n, struct hv_err *err)
+{
+	struct virtio_dev *dev;
+	int ret = hvm_nic_create(&d->nic[n], &d->cfg->net[n], d->cfg->name, n, &dev, err);
+
 	return ret ? ret : add_virtio(d, dev, err);
 }
 
@@ -144,6 +173,57 @@ static int create_rng(struct hvm_devices *d, struct hv_err *err)
 	struct virtio_dev *dev;
 	int ret = virtio_rng_create(&cfg, &dev, err);
 
+	return ret ? ret : add_virtio(d, dev, err);
+}
+
+static int create_balloon(struct hvm_devices *d, struct hv_err *err)
+{
+	const struct virtio_balloon_config cfg = {
+		.loop = hv_io_thread_loop(d->io), .id = "balloon0",
+	};
+	int ret;
+
+	if (!d->cfg->balloon)
+		return 0;
+	ret = virtio_balloon_create(&cfg, &d->balloon, err);
+	if (!ret)
+		ret = add_virtio(d, d->balloon, err);
+	if (ret)
+		d->balloon = NULL;
+	return ret;
+}
+
+static int create_ports(struct hvm_devices *d, struct hv_err *err)
+{
+	struct virtio_port_config port[HVM_MAX_PORTS];
+	const struct virtio_ports_config cfg = {
+		.loop = hv_io_thread_loop(d->io), .nr = d->cfg->nr_ports, .port = port,
+		.id = "ports0",
+	};
+	struct virtio_dev *dev;
+	int ret;
+
+	if (!cfg.nr)
+		return 0;
+	for (unsigned int i = 0; i < cfg.nr; i++)
+		port[i] = (struct virtio_port_config){ d->cfg->port[i].name,
+						       d->cfg->port[i].socket };
+	ret = virtio_ports_create(&cfg, &dev, err);
+	return ret ? ret : add_virtio(d, dev, err);
+}
+
+static int create_vsock(struct hvm_devices *d, struct hv_err *err)
+{
+	const struct virtio_vsock_config cfg = {
+		.loop = hv_io_thread_loop(d->io), .cid = d->cfg->vsock.cid,
+		.path = d->cfg->vsock.socket, .id = "vsock0",
+	};
+	struct virtio_dev *dev;
+	int ret;
+
+	if (!d->cfg->vsock.given)
+		return 0;
+	ret = virtio_vsock_create(&cfg, &dev, err);
 	return ret ? ret : add_virtio(d, dev, err);
 }
 
@@ -192,10 +272,18 @@ static int create_all(struct hvm_devices *d, struct hv_err *err)
 	/* Disks first, so that their slots do not depend on what else there is. */
 	for (unsigned int i = 0; i < d->cfg->nr_disks && !ret; i++)
 		ret = create_disk(d, i, err);
+	for (unsigned int i = 0; i < d->cfg->nr_nets && !ret; i++)
+		ret = create_nic(d, i, err);
 	if (!ret)
 		ret = create_rng(d, err);
 	if (!ret)
+		ret = create_balloon(d, err);
+	if (!ret)
+		ret = create_vsock(d, err);
+	if (!ret)
 		ret = create_console(d, err);
+	if (!ret)
+		ret = create_ports(d, err);
 	/* Last, since it may take the terminal. */
 	if (!ret)
 		ret = create_serial(d, err);
@@ -235,6 +323,8 @@ int hvm_devices_destroy(struct hvm_devices *d, struct hv_err *err)
 
 	if (d->pci)
 		pci_host_destroy(d->pci);
+	for (unsigned int i = 0; i < d->cfg->nr_nets; i++)
+		hvm_nic_destroy(&d->nic[i]);
 	hvm_serial_destroy(d->serial);
 	hvm_rtc_destroy(d->rtc);
 	hvm_pm_destroy(d->pm);
@@ -262,6 +352,18 @@ void hvm_devices_reset(struct hvm_devices *d)
 
 /* ---- At run time ---- */
 
+void hvm_devices_pause(struct hvm_devices *d)
+{
+	for (unsigned int i = 0; i < d->nr_virtio; i++)
+		virtio_dev_pause(d->virtio[i]);
+}
+
+void hvm_devices_resume(struct hvm_devices *d)
+{
+	for (unsigned int i = 0; i < d->nr_virtio; i++)
+		virtio_dev_resume(d->virtio[i]);
+}
+
 bool hvm_devices_power_button(struct hvm_devices *d)
 {
 	return hvm_pm_press_power_button(d->pm);
@@ -276,6 +378,11 @@ void hvm_devices_resize(struct hvm_devices *d, uint16_t cols, uint16_t rows)
 {
 	if (d->console && d->console_dev.kind == HVM_CHARDEV_STDIO)
 		virtio_console_resize(d->console, cols, rows);
+}
+
+struct virtio_dev *hvm_devices_balloon(const struct hvm_devices *d)
+{
+	return d->balloon;
 }
 
 static const char *pty_path(const struct hvm_chardev *c)

@@ -25,10 +25,16 @@ void hvm_devices_reset(struct hvm_devices *d);
 /* Where the PCI window above RAM is. */
 uint64_t hvm_devices_pci64_base(uint64_t mem);
 
+/* Stop all virtio devices with their state in place, and go on. */
+void hvm_devices_pause(struct hvm_devices *d);
+void hvm_devices_resume(struct hvm_devices *d);
+
 /* Any thread. */
 bool hvm_devices_power_button(struct hvm_devices *d);
 void hvm_devices_send_break(struct hvm_devices *d);
 void hvm_devices_resize(struct hvm_devices *d, uint16_t cols, uint16_t rows);
+/* NULL: there is none. */
+struct virtio_dev *hvm_devices_balloon(const struct hvm_devices *d);
 /* Path of the pty, NULL if it is none. */
 const char *hvm_devices_serial_path(const struct hvm_devices *d);
 const char *hvm_devices_console_path(const struct hvm_devices *d);

@@ -38,6 +38,8 @@ struct hvm_machine {
 	enum hvm_event event;
 	char msg[512];
 
+	bool paused;			/* by hvm_machine_pause() */
+	bool io_error;			/* and that because of a disk */
 	enum hvm_status status;
 	struct hv_err *err;		/* of hvm_machine_run() */
 };
@@ -87,6 +89,34 @@ static void machine_end(struct hvm_machine *m, enum hvm_status status, const cha
 	hv_loop_stop(m->loop);
 }
 
+void hvm_machine_pause(struct hvm_machine *m)
+{
+	hvm_vm_pause(&m->vm);
+	hvm_devices_pause(m->devices);
+	m->paused = true;
+}
+
+void hvm_machine_resume(struct hvm_machine *m)
+{
+	m->paused = false;
+	m->io_error = false;
+	hvm_devices_resume(m->devices);
+	hvm_vm_resume(&m->vm);
+}
+
+/* A disk's request waits until somebody resumes the machine; it is tried again then. */
+static void machine_io_error(struct hvm_machine *m, const char *msg)
+{
+	bool again = m->io_error;
+
+	hvm_machine_pause(m);
+	m->io_error = true;
+	/* Requests in flight may fail one after the other. */
+	if (again)
+		return;
+	hv_log("%s waits: %s; \"hvm resume %s\" tries again", m->cfg.name, msg, m->cfg.name);
+}
+
 static void machine_restart(struct hvm_machine *m)
 {
 	struct hv_err err = { 0 };
@@ -99,7 +129,7 @@ static void machine_restart(struct hvm_machine *m)
 		machine_end(m, HVM_STATUS_ERROR, err.msg);
 		return;
 	}
-	hvm_vm_resume(&m->vm);
+	hvm_machine_resume(m);
 }
 
 /* On the machine's loop: what happened, after all vCPUs have stopped. */
@@ -123,12 +153,30 @@ static void machine_handle_event(void *opaque)
 	case HVM_EVENT_RESET:
 		machine_restart(m);
 		break;
+	case HVM_EVENT_IO_ERROR:
+		machine_io_error(m, msg);
+		break;
 	case HVM_EVENT_CRASH:
 		machine_end(m, HVM_STATUS_CRASH, msg);
 		break;
 	case HVM_EVENT_ERROR:
 		machine_end(m, HVM_STATUS_ERROR, msg);
 		break;
+	}
+}
+
+/* The user's wish to end it goes before everything, then what the guest or the host did. */
+static unsigned int event_rank(enum hvm_event event)
+{
+	switch (event) {
+	case HVM_EVENT_QUIT:
+		return 3;
+	case HVM_EVENT_RESET:
+		return 1;
+	case HVM_EVENT_IO_ERROR:
+		return 0;
+	default:
+		return 2;
 	}
 }
 
@@ -139,9 +187,7 @@ static void machine_event(void *opaque, enum hvm_event event, const char *msg)
 
 	pthread_mutex_lock(&m->lock);
 	first = !m->pending;
-	/* The user's wish to end it goes before everything, a reset after everything. */
-	if (first || event == HVM_EVENT_QUIT ||
-	    (m->event == HVM_EVENT_RESET && event != HVM_EVENT_RESET)) {
+	if (first || event_rank(event) > event_rank(m->event)) {
 		m->pending = true;
 		m->event = event;
 		snprintf(m->msg, sizeof(m->msg), "%s", msg ? msg : "");
@@ -223,7 +269,8 @@ void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info)
 {
 	*info = (struct hvm_machine_info){
 		.name = m->cfg.name,
-		.status = atomic_load(&m->vm.pause) ? "paused" : "running",
+		.status = m->io_error ? "io-error" :
+			  atomic_load(&m->vm.pause) ? "paused" : "running",
 		.cpus = m->cfg.cpus,
 		.mem = m->cfg.mem,
 		.uptime_ms = (hv_loop_now_ns() - m->started_ns) / 1000000,
@@ -235,6 +282,56 @@ void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info)
 bool hvm_machine_power_button(struct hvm_machine *m)
 {
 	return hvm_devices_power_button(m->devices);
+}
+
+/* NULL and a message: the guest has none. */
+static struct virtio_dev *machine_get_balloon(struct hvm_machine *m, struct hv_err *err)
+{
+	struct virtio_dev *balloon = hvm_devices_balloon(m->devices);
+
+	if (!balloon)
+		hv_err_set(err, -ENODEV, "it has no balloon; run it with --balloon");
+	return balloon;
+}
+
+int hvm_machine_balloon(struct hvm_machine *m, uint64_t bytes, struct hv_err *err)
+{
+	struct virtio_dev *balloon = machine_get_balloon(m, err);
+
+	if (!balloon)
+		return -ENODEV;
+	if (bytes < HVM_MEM_MIN || bytes > m->cfg.mem)
+		return hv_err_set(err, -EINVAL, "it can keep %llu to %llu MiB", HVM_MEM_MIN >> 20,
+				  (unsigned long long)m->cfg.mem >> 20);
+	virtio_balloon_set_target(balloon, m->cfg.mem - bytes);
+	return 0;
+}
+
+int hvm_machine_balloon_info(struct hvm_machine *m, struct virtio_balloon_info *info,
+			     struct hv_err *err)
+{
+	struct virtio_dev *balloon = machine_get_balloon(m, err);
+
+	if (!balloon)
+		return -ENODEV;
+	virtio_balloon_info(balloon, info);
+	/* What the guest says can be anything. */
+	if (info->actual > m->cfg.mem)
+		info->actual = m->cfg.mem;
+	virtio_balloon_poll_stats(balloon);
+	return 0;
+}
+
+int hvm_machine_balloon_trim(struct hvm_machine *m, struct hv_err *err)
+{
+	struct virtio_dev *balloon = machine_get_balloon(m, err);
+	int ret = balloon ? virtio_balloon_trim(balloon) : -ENODEV;
+
+	if (ret == -EBUSY)
+		hv_err_set(err, ret, "it is giving free memory back already");
+	else if (ret == -ENOTSUP)
+		hv_err_set(err, ret, "its driver does not say which memory is free");
+	return ret;
 }
 
 void hvm_machine_quit(struct hvm_machine *m)

@@ -2,6 +2,7 @@
 #ifndef HVM_MACHINE_H
 #define HVM_MACHINE_H
 
+#include "../virtio-backends/balloon.h"
 #include "config.h"
 #include "vm.h"
 
@@ -23,7 +24,7 @@ int hvm_machine_destroy(struct hvm_machine *m, struct hv_err *err);
 /* For control/: what "hvm ps" shows. */
 struct hvm_machine_info {
 	const char *name;
-	const char *status;	/* "running", "paused" */
+	const char *status;	/* "running", "paused", "io-error" */
 	unsigned int cpus;
 	uint64_t mem;		/* bytes */
 	uint64_t uptime_ms;
@@ -33,6 +34,18 @@ struct hvm_machine_info {
 void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info);
 /* Push the power button; false: the guest does not listen to it (yet). Any thread. */
 bool hvm_machine_power_button(struct hvm_machine *m);
+/*
+ * The balloon: what the guest is to keep of its memory, how it is, and giving back what is free
+ * now. 0 or -errno, -ENODEV: it has none. Any thread; the information also asks the guest for
+ * newer.
+ */
+int hvm_machine_balloon(struct hvm_machine *m, uint64_t bytes, struct hv_err *err);
+int hvm_machine_balloon_info(struct hvm_machine *m, struct virtio_balloon_info *info,
+			     struct hv_err *err);
+int hvm_machine_balloon_trim(struct hvm_machine *m, struct hv_err *err);
+/* Stop vCPUs and devices, and let them go on. The machine's thread only. */
+void hvm_machine_pause(struct hvm_machine *m);
+void hvm_machine_resume(struct hvm_machine *m);
 /* End the machine as if its plug were pulled; disks are flushed. Any thread. */
 void hvm_machine_quit(struct hvm_machine *m);
 

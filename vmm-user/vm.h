@@ -25,6 +25,7 @@ enum hvm_event {
 	HVM_EVENT_CRASH,	/* the guest cannot go on (triple fault) */
 	HVM_EVENT_ERROR,	/* the hypervisor device cannot go on */
 	HVM_EVENT_QUIT,		/* the user wants to end it */
+	HVM_EVENT_IO_ERROR,	/* a disk wants it to wait */
 };
 
 /* Called on any thread; must not wait for vCPUs. @msg is one line, or NULL. */

@@ -98,6 +98,8 @@ build_hosttree() {
 	local -a suites lines
 	# For the tests of QEMU's command lines alone.
 	packages+=,ovmf,python3
+	# For the tests of the guest's network and sockets alone.
+	packages+=,passt,socat
 	suite=$(codename)
 	suites=("$suite" "$suite-updates" "$suite-security")
 	case $suite in
@@ -288,7 +290,12 @@ lab_initramfs() {
 guest_initramfs() {
 	local stage=$1/ramfs
 	mkdir "$stage"
+	# Loaded only when asked for on the kernel command line.
+	ramfs_modules "$1/root" "$2" "$stage" virtio_net virtio_balloon vmw_vsock_virtio_transport
+	mv "$stage/modules/order" "$stage/modules/more"
 	ramfs_modules "$1/root" "$2" "$stage" virtio_pci virtio_mmio virtio_blk ext4 virtio_console virtio_rng
+	grep -vxFf "$stage/modules/order" "$stage/modules/more" >"$stage/modules/order.more"
+	rm "$stage/modules/more"
 	install -m 755 "$lab_dir/guest-initramfs-init" "$stage/init"
 	pack_ramfs "$stage" "$1/guest-initrd.cpio"
 	gzip -9n <"$1/guest-initrd.cpio" >"$1/guest-initrd.img"
@@ -327,7 +334,7 @@ build_guest() {
 	local -a lines
 	suite=$(codename)
 	mapfile -t lines < <(apt_lines "$suite" "$suite-updates" "$suite-security")
-	bootstrap "$dir/root" "$suite" busybox,iproute2,e2fsprogs,procps,kmod "${lines[@]}"
+	bootstrap "$dir/root" "$suite" busybox,iproute2,e2fsprogs,procps,kmod,socat "${lines[@]}"
 	rm -rf "$dir"/root/var/lib/apt/lists/* "$dir"/root/var/cache/apt/* "$dir"/root/boot/*
 	install -m 755 "$lab_dir/guest-init" "$dir/root/sbin/hv-init"
 	printf 'hv-guest\n' >"$dir/root/etc/hostname"

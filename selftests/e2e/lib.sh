@@ -67,7 +67,7 @@ kernel_complaints() {
 		grep -vE '\] hv: (loading out-of-tree module taints kernel|module verification failed)' |
 		grep -vE '\] (hrtimer: interrupt took|Disabled fast string operations|workqueue: .* hogged CPU|clocksource: )' |
 		grep -vE '\] (Injecting memory failure for|Memory failure: )' |
-		grep -vE '^kern +:info +: \[[ 0-9.]*\] (loop[0-9]+|zram[0-9]*|EXT4-fs|tsc|tun|Adding|smpboot|x86|kvm|kvm_amd|SVM)\b'
+		grep -vE '^kern +:info +: \[[ 0-9.]*\] (loop[0-9]+|zram[0-9]*|EXT4-fs|tsc|tun|IPv6: ADDRCONF|Adding|smpboot|x86|kvm|kvm_amd|SVM)\b'
 }
 
 # What a kernel says that found a fault in itself. Where failures are injected or nonsense is asked for, it
@@ -130,19 +130,21 @@ image_clean() {
 	qemu-img check "$work/$1.qcow2"
 }
 
-# The kernel command line that makes the guest run SCRIPT and switch itself off.
+# The kernel command line that makes the guest run SCRIPT and switch itself off. GUEST_APPEND: more of it.
 guest_cmdline() {
-	printf 'console=ttyS0 quiet cryptomgr.notests hv.run=%s' "$(printf '%s\n' "$1" | base64 -w0)"
+	printf 'console=ttyS0 quiet cryptomgr.notests %s hv.run=%s' "${GUEST_APPEND:-}" \
+		"$(printf '%s\n' "$1" | base64 -w0)"
 }
 
-# hvm_boot OVERLAY CPUS SCRIPT [ARGUMENT...]: boot the guest with hvm; its console: $work/console.
+# hvm_boot OVERLAY CPUS SCRIPT [ARGUMENT...]: boot the guest with hvm; its console: $work/console, or
+# BOOT_CONSOLE.
 hvm_boot() {
 	local overlay=$1 cpus=$2 script=$3
 	shift 3
 	timeout -k 5 $((${BOOT_TIMEOUT:-120} * slow)) hvm run --accel "$device" --kernel /guest/vmlinuz \
 		--initrd /guest/initrd.img --append "$(guest_cmdline "$script")" \
 		--disk "$work/$overlay.qcow2" --cpus "$cpus" --mem 512M "$@" \
-		>"$work/console" 2>&1 </dev/null
+		>"${BOOT_CONSOLE:-$work/console}" 2>&1 </dev/null
 }
 
 # qemu_boot PROGRAM OVERLAY MACHINE SCRIPT [ARGUMENT...]: boot it with QEMU; MACHINE: q35, microvm.

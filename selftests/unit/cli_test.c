@@ -27,7 +27,7 @@ static void test_mem(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t v = 0;
-		int ret = hvm_parse_mem(cases[i].s, &v, &err);
+		int ret = hvm_parse_mem("--mem", cases[i].s, &v, &err);
 
 		CHECK_EQ(ret, cases[i].want ? 0 : -EINVAL);
 		CHECK_EQ(v, cases[i].want);
@@ -84,6 +84,105 @@ static void test_disk(void)
 	check_disk("a,readonly=on", NULL, 0, false);
 	check_disk("a,readonly,", NULL, 0, false);
 	check_disk("a,readonlyx", NULL, 0, false);
+	check_disk("a,queues=0", NULL, 0, false);
+	check_disk("a,queues=65", NULL, 0, false);
+	check_disk("a,threads=two", NULL, 0, false);
+	check_disk("a,on-error=panic", NULL, 0, false);
+	check_disk("a,limit-iops=", NULL, 0, false);
+	check_disk("a,limit-bytes=1.5M", NULL, 0, false);
+}
+
+static void test_disk_options(void)
+{
+	struct hvm_disk_config d;
+
+	CHECK_EQ(hvm_parse_disk("a", &d, &err), 0);
+	CHECK(!d.queues && !d.one_thread && d.on_error == VIRTIO_BLK_REPORT && !d.limit_iops);
+	free(d.path);
+	CHECK_EQ(hvm_parse_disk("a,queues=64,threads=one,on-error=stop,limit-iops=500,limit-bytes=2M",
+				&d, &err), 0);
+	CHECK(d.queues == 64 && d.one_thread && d.on_error == VIRTIO_BLK_STOP);
+	CHECK(d.limit_iops == 500 && d.limit_bytes == 2 * M);
+	free(d.path);
+	CHECK_EQ(hvm_parse_disk("a,threads=one,threads=queue,on-error=ignore", &d, &err), 0);
+	CHECK(!d.one_thread && d.on_error == VIRTIO_BLK_IGNORE);
+	free(d.path);
+}
+
+static void test_net(void)
+{
+	static const char *const bad[] = {
+		"", "tape", "tap,", "tap,ifname=", "tap,ifname=0123456789abcdef", "tap,ifname=a/b",
+		"tap,queues=0", "tap,queues=17", "tap,queues=2x", "tap,vhost", "tap,vhost=yes",
+		"tap,socket=s", "tap,network=n", "tap,mac=52:54:00:12:34", "tap,mac=52:54:00:12:34:5g",
+		"tap,mac=53:54:00:12:34:56", "tap,mac=00:00:00:00:00:00", "tap,mac=52-54-00-12-34-56",
+		"tap,mac=52:54:00:12:34:567", "tap,limit-bytes=0", "tap,limit-bytes=-1",
+		"tap,limit-bytes=2T", "tap,limit-packets=1KB", "tap,vhost=on,limit-bytes=1M", "passt",
+		"passt,socket=", "passt,socket=s,queues=2", "switch", "switch,network=../x",
+		"switch,network=n,vhost=on",
+	};
+	struct hvm_net_config net;
+
+	CHECK_EQ(hvm_parse_net("tap", &net, &err), 0);
+	CHECK(net.kind == HVM_NET_TAP && !net.ifname[0] && net.queues == 1 && !net.vhost &&
+	      !net.mac_given);
+	CHECK_EQ(hvm_parse_net("tap,ifname=t0,queues=4,vhost=on,mac=52:54:00:Ab:cD:0f", &net, &err),
+		 0);
+	CHECK_STR(net.ifname, "t0");
+	CHECK(net.queues == 4 && net.vhost && net.mac_given);
+	CHECK(!memcmp(net.mac, "\x52\x54\x00\xab\xcd\x0f", 6));
+	CHECK_EQ(hvm_parse_net("passt,socket=/a,,b,limit-bytes=10M,limit-packets=5k", &net, &err), 0);
+	CHECK_STR(net.socket, "/a,b");
+	CHECK(net.limit_bytes == 10 * M && net.limit_packets == 5120);
+	hvm_net_config_free(&net);
+	CHECK_EQ(hvm_parse_net("switch,network=lan-1", &net, &err), 0);
+	CHECK_STR(net.network, "lan-1");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK_EQ(hvm_parse_net(bad[i], &net, &err), -EINVAL);
+		CHECK(strstr(err.msg, "--net"));
+	}
+}
+
+static void test_port(void)
+{
+	static const char *const bad[] = {
+		"", ",", "a", "a,", "a,socket=", "a,sock=s", ",socket=s", "a/b,socket=s",
+		"a b,socket=s", "..,socket=s", "a,socket=s,x", "a,socket=s,",
+		"0123456789012345678901234567890123456789012345678901234567890123x,socket=s",
+	};
+	struct hvm_port_config port;
+
+	CHECK_EQ(hvm_parse_port("org.qemu.guest_agent.0,socket=/run/a,,b", &port, &err), 0);
+	CHECK_STR(port.name, "org.qemu.guest_agent.0");
+	CHECK_STR(port.socket, "/run/a,b");
+	hvm_port_config_free(&port);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK_EQ(hvm_parse_port(bad[i], &port, &err), -EINVAL);
+		CHECK(strstr(err.msg, "--port") && !port.name);
+	}
+}
+
+static void test_vsock(void)
+{
+	static const char *const bad[] = {
+		"", ",", "cid=2", "cid=4294967295", "cid=", "cid=3x", "socket=", "socket=s,", "s",
+		"socket=s,port=1",
+	};
+	struct hvm_vsock_config v = { 0 };
+
+	CHECK_EQ(hvm_parse_vsock("cid=5", &v, &err), 0);
+	CHECK(v.given && v.cid == 5 && !v.socket);
+	CHECK_EQ(hvm_parse_vsock("socket=/a,,b", &v, &err), 0);
+	CHECK_STR(v.socket, "/a,b");
+	CHECK_EQ(v.cid, 3);
+	CHECK_EQ(hvm_parse_vsock("socket=/c,cid=4294967294", &v, &err), 0);
+	CHECK_STR(v.socket, "/c");
+	CHECK_EQ(v.cid, 4294967294u);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK_EQ(hvm_parse_vsock(bad[i], &v, &err), -EINVAL);
+		CHECK(strstr(err.msg, "--vsock"));
+	}
+	free(v.socket);
 }
 
 static void test_chardev(void)
@@ -158,7 +257,7 @@ static void test_run_all(void)
 {
 	CHECK_EQ(RUN("--kernel=K", "--initrd", "I", "--append", "a b", "--disk", "d1", "--disk",
 		     "d2,readonly", "--cpus", "4", "--mem", "1G", "--serial", "file:s", "--console",
-		     "stdio", "--name", "n", "--accel", "/dev/kvm", "--no-reboot"), 0);
+		     "stdio", "--name", "n", "--net", "tap", "--net", "switch,network=x", "--accel", "/dev/kvm", "--no-reboot"), 0);
 	CHECK_STR(cfg.initrd, "I");
 	CHECK_STR(cfg.append, "a b");
 	CHECK_EQ(cfg.nr_disks, 2);
@@ -168,6 +267,8 @@ static void test_run_all(void)
 	CHECK_EQ(cfg.cpus, 4);
 	CHECK_EQ(cfg.mem, 1024 * M);
 	CHECK_STR(cfg.name, "n");
+	CHECK_EQ(cfg.nr_nets, 2);
+	CHECK_EQ(cfg.net[1].kind, HVM_NET_SWITCH);
 	CHECK_STR(cfg.accel, "/dev/kvm");
 	CHECK_EQ(cfg.serial.kind, HVM_CHARDEV_FILE);
 	CHECK_EQ(cfg.console.kind, HVM_CHARDEV_STDIO);
@@ -228,6 +329,10 @@ int main(void)
 	TEST_RUN(test_mem);
 	TEST_RUN(test_cpus);
 	TEST_RUN(test_disk);
+	TEST_RUN(test_disk_options);
+	TEST_RUN(test_net);
+	TEST_RUN(test_port);
+	TEST_RUN(test_vsock);
 	TEST_RUN(test_chardev);
 	TEST_RUN(test_names);
 	TEST_RUN(test_run_defaults);

@@ -220,6 +220,36 @@ static void test_ps(void)
 	check_ps("--json", "", "[]\n");
 }
 
+/* ---- hvm balloon ---- */
+
+static int run_balloon(const char *a, const char *b)
+{
+	char *argv[] = { "balloon", (char *)a, (char *)b, NULL };
+
+	err.msg[0] = '\0';
+	return hvm_cmd_balloon.run(b ? 3 : a ? 2 : 1, argv, &err);
+}
+
+static void test_balloon_refused(void)
+{
+	static const char answer[] = "{\"error\": {\"class\": \"GenericError\", \"desc\": "
+				     "\"it has none\"}}\n";
+	struct guest g;
+
+	CHECK_EQ(run_balloon(NULL, NULL), 1);
+	CHECK(strstr(err.msg, "name is wanted"));
+	CHECK_EQ(run_balloon("../g", NULL), 1);
+	CHECK(strstr(err.msg, "no guest"));
+	CHECK_EQ(run_balloon("g", "--trimx"), 1);
+	CHECK(strstr(err.msg, "--trimx"));
+	CHECK_EQ(run_balloon("g", "5Q"), 1);
+	CHECK(strstr(err.msg, "balloon 5Q"));
+	guest_start(&g, answer, strlen(answer));
+	CHECK_EQ(run_balloon("g", "512M"), 1);
+	CHECK_STR(err.msg, "guest g refuses balloon: it has none");
+	guest_stop(&g);
+}
+
 static void start_on_loop(void *opaque)
 {
 	hvm_control_start(opaque);
@@ -274,6 +304,7 @@ int main(void)
 	TEST_RUN(test_runtime);
 	TEST_RUN(test_call);
 	TEST_RUN(test_ps);
+	TEST_RUN(test_balloon_refused);
 	TEST_RUN(test_ps_of_real_servers);
 	TEST_RUN(test_cleanup);
 	return TEST_EXIT();

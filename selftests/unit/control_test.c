@@ -177,7 +177,51 @@ static void test_commands(void)
 	CHECK_STR(ask_text(&c, " {\"id\":[{}],\"execute\":\"\\u0071uit\", \"arguments\": {}}\r\n"),
 		  "{\"return\": {}}\n");
 	CHECK_EQ(machine_quits, 1);
+	machine_pauses = machine_resumes = 0;
+	CHECK_STR(ask_text(&c, "{\"execute\": \"stop\"}\n"), "{\"return\": {}}\n");
+	CHECK_EQ(machine_pauses, 1);
+	CHECK_STR(ask_text(&c, "{\"execute\": \"cont\"}\n"), "{\"return\": {}}\n");
+	CHECK_EQ(machine_resumes, 1);
 	CHECK(!c.closed);
+	conn_close(&c);
+	server_stop();
+}
+
+static const char *balloon(struct conn *c, const char *arguments)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "{\"execute\": \"balloon\"%s}\n", arguments);
+	return ask_text(c, line);
+}
+
+#define REFUSED(why)	"{\"error\": {\"class\": \"GenericError\", \"desc\": \"" why "\"}}\n"
+#define NO_VALUE	REFUSED("balloon: \\\"value\\\" is missing, bytes for the guest")
+
+static void test_balloon(void)
+{
+	static const char *const bad[] = {
+		"", ", \"arguments\": {}", ", \"arguments\": []", ", \"arguments\": 5",
+		", \"arguments\": {\"value\": \"5000\"}", ", \"arguments\": {\"value\": 5000.0}",
+		", \"arguments\": {\"value\": -1}", ", \"arguments\": {\"Value\": 5000}",
+	};
+	struct conn c;
+
+	server_start();
+	conn_open(&c);
+	machine_balloon = 0;
+	CHECK_STR(ask_text(&c, "{\"execute\": \"query-balloon\"}\n"), REFUSED("no balloon"));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CHECK_STR(balloon(&c, bad[i]), NO_VALUE);
+	CHECK_STR(balloon(&c, ", \"arguments\": {\"value\": 5}"), REFUSED("too small"));
+	CHECK_EQ(machine_balloon, 0);
+	CHECK_STR(balloon(&c, ", \"arguments\": {\"value\": 5000}"), "{\"return\": {}}\n");
+	CHECK_EQ(machine_balloon, 5000);
+	CHECK_STR(ask_text(&c, "{\"execute\": \"query-balloon\"}\n"),
+		  "{\"return\": {\"mem\": 1099511627776, \"value\": 5000, \"actual\": "
+		  "1099511623680, \"trimming\": true, \"stats_age_ms\": 0, \"stats\": "
+		  "{\"free_memory\": 5, \"major_faults\": -1}}}\n");
+	CHECK_STR(ask_text(&c, "{\"execute\": \"x-hv-balloon-trim\"}\n"), REFUSED("busy"));
 	conn_close(&c);
 	server_stop();
 }
@@ -444,6 +488,7 @@ int main(void)
 	if (world_start())
 		return 1;
 	TEST_RUN(test_commands);
+	TEST_RUN(test_balloon);
 	TEST_RUN(test_unknown_commands);
 	TEST_RUN(test_malformed);
 	TEST_RUN(test_nul);

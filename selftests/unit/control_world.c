@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-unsigned int machine_pushes, machine_quits;
+unsigned int machine_pushes, machine_quits, machine_pauses, machine_resumes;
+uint64_t machine_balloon;
 
 void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info)
 {
@@ -26,6 +27,41 @@ bool hvm_machine_power_button(struct hvm_machine *m)
 void hvm_machine_quit(struct hvm_machine *m)
 {
 	machine_quits++;
+}
+
+void hvm_machine_pause(struct hvm_machine *m)
+{
+	machine_pauses++;
+}
+
+void hvm_machine_resume(struct hvm_machine *m)
+{
+	machine_resumes++;
+}
+
+int hvm_machine_balloon(struct hvm_machine *m, uint64_t bytes, struct hv_err *e)
+{
+	if (bytes < 1000)
+		return hv_err_set(e, -EINVAL, "too small");
+	machine_balloon = bytes;
+	return 0;
+}
+
+int hvm_machine_balloon_info(struct hvm_machine *m, struct virtio_balloon_info *info,
+			     struct hv_err *e)
+{
+	if (!machine_balloon)
+		return hv_err_set(e, -ENODEV, "no balloon");
+	*info = (struct virtio_balloon_info){
+		.target = (1ULL << 40) - machine_balloon, .actual = 4096, .trimming = true,
+		.nr_stats = 2, .stat = {{ "free_memory", 5 }, { "major_faults", ~0ULL }},
+	};
+	return 0;
+}
+
+int hvm_machine_balloon_trim(struct hvm_machine *m, struct hv_err *e)
+{
+	return hv_err_set(e, -EBUSY, "busy");
 }
 
 /* For "hvm run", which this program does not run. */

@@ -19,8 +19,13 @@ struct line {
 /* Fill the longest line: @head, then @unit again and again, then @tail. */
 void longest_line(char line[MAX_LINE], const char *head, const char *unit, const char *tail);
 
-/* How often the machine's power button was pushed, which it hears the second time, and its plug. */
-extern unsigned int machine_pushes, machine_quits;
+/*
+ * How often the machine's power button was pushed, which it hears the second time, its plug was
+ * pulled, and it was paused and resumed.
+ */
+extern unsigned int machine_pushes, machine_quits, machine_pauses, machine_resumes;
+/* What the guest was told to keep; 0: it has no balloon. */
+extern uint64_t machine_balloon;
 
 /* $XDG_RUNTIME_DIR from world_start() on. Both return 0 or -errno. */
 extern char world_dir[];

@@ -47,7 +47,13 @@ void drv_init(struct drv *d, struct virtio_dev *dev)
 		};
 	}
 	if (dev)
-		virtio_dev_attach(dev, &d->mem, &drv_host_ops, d);
+		drv_attach(d, dev);
+}
+
+void drv_attach(struct drv *d, struct virtio_dev *dev)
+{
+	d->dev = dev;
+	virtio_dev_attach(dev, &d->mem, &drv_host_ops, d);
 }
 
 void drv_fini(struct drv *d)

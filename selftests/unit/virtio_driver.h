@@ -18,7 +18,7 @@
 #define DRV_RAM2	(DRV_RAM1 + DRV_RAM1_SIZE)
 #define DRV_RAM2_SIZE	0x10000ULL
 
-#define DRV_MAX_QUEUES	4
+#define DRV_MAX_QUEUES	5
 /* Rings of queue n, and where buffers may be. */
 #define DRV_DESC(n)	(0x1000ULL + (n) * 0x10000ULL)
 #define DRV_AVAIL(n)	(DRV_DESC(n) + 0x8000)
@@ -50,6 +50,8 @@ struct drv_buf {
 };
 
 void drv_init(struct drv *d, struct virtio_dev *dev);
+/* Another device takes the place of the one before, with memory and rings as they are. */
+void drv_attach(struct drv *d, struct virtio_dev *dev);
 /* Frees the memory; the device must be gone. */
 void drv_fini(struct drv *d);
 void *drv_ptr(struct drv *d, uint64_t gpa);

@@ -10,19 +10,26 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "../../virtio-backends/balloon.h"
 #include "../../virtio-backends/blk.h"
 #include "../../virtio-backends/blk_defs.h"
 #include "../../virtio-backends/console.h"
 #include "../../virtio-backends/io_thread.h"
+#include "../../virtio-backends/ports.h"
 #include "../../virtio-backends/rng.h"
+#include "../../virtio-backends/vsock_internal.h"
+#include "net_toy.h"
 #include "unit_log.h"
 #include "unit_test.h"
 #include "virtio_driver.h"
 
 #define QSIZE		16
 #define RUN_NS		2000000000ULL
+#define PATIENCE_NS	60000000000ULL
 #define SECTORS		2048
 
 static struct virtio_dev *dev;
@@ -90,7 +97,8 @@ static void attack(void)
 	atomic_store(&stop, false);
 	drv_start(&drv, dev->host_features, nr_queues, QSIZE);
 	pthread_create(&t, NULL, mutator, (void *)(uintptr_t)7);
-	while (hv_loop_now_ns() < end) {
+	/* Longer on a machine that stood still. */
+	while (hv_loop_now_ns() < end || (broken <= 10 && hv_loop_now_ns() < end + PATIENCE_NS)) {
 		usleep((useconds_t)(resets % 8) * 100);
 		broken += virtio_dev_is_broken(dev);
 		resets++;
@@ -202,10 +210,180 @@ static void test_console(void)
 	close(p[1]);
 }
 
+static void test_net(void)
+{
+	const struct drv_buf out = { DRV_BUFFERS, 64, false }, in = { DRV_BUFFERS, 4096, true };
+	struct virtio_net_config cfg = {
+		.id = "net0", .mac = { 2, 0, 0, 0, 0, 1 }, .pairs = 2, .queue_size = QSIZE,
+		.features = VIRTIO_NET_GUEST_OFFLOADS, .create_port = toy_port_create,
+	};
+	struct hv_err err;
+	uint32_t len;
+
+	for (unsigned int i = 0; i < TOY_PORTS; i++)
+		toy_port[i].endless = true;
+	CHECK_EQ(virtio_net_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	test_catch_log();
+	nr_queues = 5;
+	attack();
+	drv_avail(&drv, 1, drv_chain(&drv, 1, &out, 1));
+	drv_kick(&drv, 1);
+	CHECK(drv_wait_used(&drv, 1, NULL, NULL));
+	drv_avail(&drv, 0, drv_chain(&drv, 0, &in, 1));
+	drv_kick(&drv, 0);
+	CHECK(drv_wait_used(&drv, 0, NULL, &len));
+	CHECK_EQ(len, 200);
+	virtio_dev_destroy(dev);
+	drv_fini(&drv);
+}
+
+static void test_balloon(void)
+{
+	const struct drv_buf b = { DRV_BUFFERS, 4, false };
+	struct virtio_balloon_config cfg = { .id = "balloon0" };
+	struct hv_err err;
+
+	CHECK_EQ(hv_io_thread_start("test", &thread), 0);
+	cfg.loop = hv_io_thread_loop(thread);
+	CHECK_EQ(virtio_balloon_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	test_catch_log();
+	nr_queues = 5;
+	attack();
+	*(uint32_t *)drv_ptr(&drv, DRV_BUFFERS) = DRV_BUFFERS >> 12;
+	drv_avail(&drv, 0, drv_chain(&drv, 0, &b, 1));
+	drv_kick(&drv, 0);
+	CHECK(drv_wait_used(&drv, 0, NULL, NULL));
+	CHECK_EQ(*(uint32_t *)drv_ptr(&drv, DRV_BUFFERS), 0);
+	virtio_dev_destroy(dev);
+	hv_io_thread_stop(thread);
+	drv_fini(&drv);
+}
+
+static void test_ports(void)
+{
+	const struct drv_buf b = { DRV_BUFFERS, 8, false };
+	char dir[] = "/tmp/hvm-hostile-XXXXXX", path[64];
+	const struct virtio_port_config port = { "port", path };
+	struct virtio_ports_config cfg = { .nr = 1, .port = &port, .id = "ports0" };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct hv_err err;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	CHECK(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof(path), "%s/p", dir);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	CHECK_EQ(hv_io_thread_start("test", &thread), 0);
+	cfg.loop = hv_io_thread_loop(thread);
+	CHECK_EQ(virtio_ports_create(&cfg, &dev, &err), 0);
+	CHECK_EQ(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	while (send(fd, "0123456789abcdef", 16, MSG_DONTWAIT) > 0)
+		;
+	drv_init(&drv, dev);
+	test_catch_log();
+	nr_queues = 4;
+	attack();
+	memset(drv_ptr(&drv, DRV_BUFFERS), 0xff, 8);
+	drv_avail(&drv, 3, drv_chain(&drv, 3, &b, 1));
+	drv_kick(&drv, 3);
+	CHECK(drv_wait_used(&drv, 3, NULL, NULL));
+	virtio_dev_destroy(dev);
+	hv_io_thread_stop(thread);
+	drv_fini(&drv);
+	close(fd);
+	CHECK_EQ(rmdir(dir), 0);
+}
+
+/* Headers that lead to a listening socket, mostly. */
+static void *vsock_mutator(void *opaque)
+{
+	unsigned int seed = 11;
+
+	while (!atomic_load(&stop)) {
+		struct vsock_header *h = drv_ptr(&drv, targets[rand_r(&seed) % 3]);
+
+		*h = (struct vsock_header){
+			.src_cid = 3, .dst_cid = 2, .src_port = (uint32_t)rand_r(&seed) % 8,
+			.dst_port = 1, .len = rand_r(&seed) % 8 ? (uint32_t)rand_r(&seed) % 512 : 0,
+			.type = 1, .op = (uint16_t)(rand_r(&seed) % 9),
+			.flags = (uint32_t)rand_r(&seed), .buf_alloc = (uint32_t)rand_r(&seed),
+			.fwd_cnt = (uint32_t)rand_r(&seed),
+		};
+	}
+	return NULL;
+}
+
+/* A program of the host that sends back what comes. */
+static void *vsock_echo(void *opaque)
+{
+	int listener = (int)(intptr_t)opaque, fd;
+	char buf[512];
+	ssize_t n;
+
+	while ((fd = accept(listener, NULL, NULL)) >= 0) {
+		while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
+			send(fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		close(fd);
+	}
+	return NULL;
+}
+
+static void test_vsock(void)
+{
+	const struct drv_buf in = { DRV_BUFFERS, 512, true };
+	const struct drv_buf out = { DRV_BUFFERS + 0x1000, sizeof(struct vsock_header), false };
+	char dir[] = "/tmp/hvm-hostile-XXXXXX", path[64];
+	struct virtio_vsock_config cfg = { .cid = 3, .path = path, .id = "vsock0" };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	pthread_t echo, mutate;
+	struct hv_err err;
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	CHECK(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof(path), "%s/v", dir);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_1", path);
+	CHECK_EQ(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	CHECK_EQ(listen(listener, 128), 0);
+	pthread_create(&echo, NULL, vsock_echo, (void *)(intptr_t)listener);
+	CHECK_EQ(hv_io_thread_start("test", &thread), 0);
+	cfg.loop = hv_io_thread_loop(thread);
+	CHECK_EQ(virtio_vsock_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	test_catch_log();
+	nr_queues = 3;
+	atomic_store(&stop, false);
+	pthread_create(&mutate, NULL, vsock_mutator, NULL);
+	attack();
+	pthread_join(mutate, NULL);
+	*(struct vsock_header *)drv_ptr(&drv, DRV_BUFFERS + 0x1000) = (struct vsock_header){
+		.src_cid = 3, .dst_cid = 2, .src_port = 9, .dst_port = 2, .type = 1,
+		.op = VSOCK_OP_REQUEST,
+	};
+	drv_avail(&drv, 0, drv_chain(&drv, 0, &in, 1));
+	drv_avail(&drv, 1, drv_chain(&drv, 1, &out, 1));
+	drv_kick(&drv, 0);
+	drv_kick(&drv, 1);
+	CHECK(drv_wait_used(&drv, 0, NULL, NULL));
+	CHECK_EQ(((struct vsock_header *)drv_ptr(&drv, DRV_BUFFERS))->op, VSOCK_OP_RST);
+	virtio_dev_destroy(dev);
+	hv_io_thread_stop(thread);
+	drv_fini(&drv);
+	shutdown(listener, SHUT_RDWR);
+	pthread_join(echo, NULL);
+	close(listener);
+	unlink(addr.sun_path);
+	CHECK_EQ(rmdir(dir), 0);
+}
+
 int main(void)
 {
 	TEST_RUN(test_blk);
 	TEST_RUN(test_rng);
 	TEST_RUN(test_console);
+	TEST_RUN(test_net);
+	TEST_RUN(test_balloon);
+	TEST_RUN(test_ports);
+	TEST_RUN(test_vsock);
 	return TEST_EXIT();
 }

@@ -448,6 +448,39 @@ static void test_msix(void)
 	tear_down();
 }
 
+/* Who signals interrupts by itself gets the vector's eventfd, and starts anew when that changes. */
+static void test_queue_eventfd(void)
+{
+	struct fake_route *r[VECTORS];
+	uint64_t one = 1;
+	int fd;
+
+	set_up();
+	CHECK_EQ(toy.host_ops->queue_eventfd(toy.host, 1), -1);
+	enable_msix();
+	for (unsigned int i = 0; i < VECTORS; i++) {
+		msix_set(i, 0x40 + i);
+		r[i] = fake_route_find(MSI_ADDR, 0x40 + i);
+	}
+	negotiate();
+	set_queue(0);
+	set_queue(1);
+	cw(VIRTIO_PCI_COMMON_Q_MSIX, 2, 2);
+	cw(VIRTIO_PCI_COMMON_STATUS, 1, 0xf);
+	CHECK_EQ(toy.host_ops->queue_eventfd(toy.host, 0), -1);
+	fd = toy.host_ops->queue_eventfd(toy.host, 1);
+	CHECK_EQ(write(fd, &one, sizeof(one)), sizeof(one));
+	CHECK(fake_route_fired(r[2]) && !fake_route_fired(r[1]));
+	toy_starts = toy_stops = 0;
+	cw(VIRTIO_PCI_COMMON_Q_MSIX, 2, 1);
+	CHECK(toy_starts == 1 && toy_stops == 1);
+	CHECK(toy.host_ops->queue_eventfd(toy.host, 1) >= 0);
+	CHECK(toy.host_ops->queue_eventfd(toy.host, 1) != fd);
+	cw(VIRTIO_PCI_COMMON_Q_MSIX, 2, VIRTIO_MSI_NO_VECTOR);
+	CHECK_EQ(toy.host_ops->queue_eventfd(toy.host, 1), -1);
+	tear_down();
+}
+
 static void test_intx(void)
 {
 	set_up();
@@ -596,6 +629,7 @@ int main(void)
 	TEST_RUN(test_bus_master);
 	TEST_RUN(test_doorbells);
 	TEST_RUN(test_msix);
+	TEST_RUN(test_queue_eventfd);
 	TEST_RUN(test_intx);
 	TEST_RUN(test_device_config);
 	TEST_RUN(test_config_access);

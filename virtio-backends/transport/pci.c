@@ -98,9 +98,20 @@ static void virtio_pci_config_interrupt(void *host)
 	virtio_pci_interrupt(vp, atomic_load(&vp->config_vector), ISR_CONFIG);
 }
 
+static int virtio_pci_queue_eventfd(void *host, unsigned int queue)
+{
+	struct virtio_pci *vp = host;
+	uint16_t vector = atomic_load(&vp->queue_vector[queue]);
+
+	if (!pci_msix_enabled(&vp->pci) || vector == VIRTIO_MSI_NO_VECTOR)
+		return -1;
+	return pci_msix_eventfd(&vp->pci, vector);
+}
+
 static const struct virtio_host_ops virtio_pci_host_ops = {
 	.queue_interrupt = virtio_pci_queue_interrupt,
 	.config_interrupt = virtio_pci_config_interrupt,
+	.queue_eventfd = virtio_pci_queue_eventfd,
 };
 
 /* Reading takes the bits and lowers the pin (virtio 1.2, 4.1.4.5). */
@@ -259,6 +270,20 @@ static void common_write_queue(struct virtio_pci *vp, unsigned int off, unsigned
 	}
 }
 
+/* A device that runs may have taken the old vector's eventfd: let it look again. */
+static void set_queue_vector(struct virtio_pci *vp, uint64_t vector)
+{
+	struct virtio_dev *dev = vp->dev;
+
+	if (vp->queue_select >= dev->nr_queues)
+		return;
+	atomic_store(&vp->queue_vector[vp->queue_select], checked_vector(vp, vector));
+	if (virtio_dev_get_status(dev) & VIRTIO_STATUS_DRIVER_OK) {
+		virtio_dev_pause(dev);
+		virtio_dev_resume(dev);
+	}
+}
+
 /* What a reset of the device means for the transport (virtio 1.2, 4.1.4.3.1). */
 static void virtio_pci_reset_vectors(struct virtio_pci *vp)
 {
@@ -296,9 +321,7 @@ static void common_write(struct virtio_pci *vp, unsigned int off, unsigned int s
 		vp->queue_select = (uint16_t)value;
 		return;
 	case VIRTIO_PCI_COMMON_Q_MSIX:
-		if (vp->queue_select < dev->nr_queues)
-			atomic_store(&vp->queue_vector[vp->queue_select],
-				     checked_vector(vp, value));
+		set_queue_vector(vp, value);
 		return;
 	}
 	pthread_mutex_lock(&dev->lock);

@@ -158,6 +158,8 @@ unsigned int pci_msix_vectors(const struct pci_dev *d);
 bool pci_msix_enabled(const struct pci_dev *d);
 /* Send vector @n, or leave it pending while masked. Any thread, no locks. */
 void pci_msix_fire(struct pci_dev *d, unsigned int n);
+/* The eventfd that does the same when it is signalled, or -1. It lives as long as the function. */
+int pci_msix_eventfd(const struct pci_dev *d, unsigned int n);
 /* Used by pci.c. */
 void pci_msix_config_written(struct pci_dev *d);
 void pci_msix_reset(struct pci_dev *d);

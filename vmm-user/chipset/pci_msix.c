@@ -282,6 +282,11 @@ void pci_msix_fire(struct pci_dev *d, unsigned int n)
 		;
 }
 
+int pci_msix_eventfd(const struct pci_dev *d, unsigned int n)
+{
+	return n < pci_msix_vectors(d) ? d->msix->vec[n].eventfd : -1;
+}
+
 void pci_msix_config_written(struct pci_dev *d)
 {
 	struct pci_msix *m = d->msix;

@@ -7,7 +7,8 @@
 #include "cli.h"
 
 const struct hvm_command *const hvm_commands[] = {
-	&hvm_cmd_run, &hvm_cmd_ps, &hvm_cmd_stop, &hvm_cmd_help, NULL,
+	&hvm_cmd_run, &hvm_cmd_ps, &hvm_cmd_stop, &hvm_cmd_pause, &hvm_cmd_resume,
+	&hvm_cmd_balloon, &hvm_cmd_help, NULL,
 };
 
 const struct hvm_command *hvm_command_find(const char *name)
@@ -38,7 +39,7 @@ static int help_all(struct hv_err *err)
 	printf("Usage: hvm COMMAND [ARGUMENT]...\n\n"
 	       "Run virtual machines on /dev/hv.\n\n");
 	for (unsigned int i = 0; hvm_commands[i]; i++)
-		printf("  %-6s %s\n", hvm_commands[i]->name, hvm_commands[i]->summary);
+		printf("  %-7s %s\n", hvm_commands[i]->name, hvm_commands[i]->summary);
 	printf("\n\"hvm COMMAND --help\" tells more; \"hvm --version\" shows the version.\n");
 	return hvm_flush_stdout(err);
 }

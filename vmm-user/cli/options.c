@@ -9,8 +9,7 @@
 #include "../memory/layout.h"
 #include "cli.h"
 
-/* Digits only: strtoull() alone takes signs, spaces and the empty string. */
-static int parse_number(const char *s, char **end, uint64_t *v)
+int hvm_parse_number(const char *s, char **end, uint64_t *v)
 {
 	if (*s < '0' || *s > '9')
 		return -EINVAL;
@@ -24,7 +23,7 @@ int hvm_parse_cpus(const char *s, unsigned int *cpus, struct hv_err *err)
 	uint64_t v;
 	char *end;
 
-	if (parse_number(s, &end, &v) || *end || !v || v > HVM_MAX_CPUS)
+	if (hvm_parse_number(s, &end, &v) || *end || !v || v > HVM_MAX_CPUS)
 		return hv_err_set(err, -EINVAL, "--cpus %s: a number from 1 to %d is wanted", s,
 				  HVM_MAX_CPUS);
 	*cpus = (unsigned int)v;
@@ -36,14 +35,14 @@ int hvm_parse_timeout(const char *s, unsigned int *seconds, struct hv_err *err)
 	uint64_t v;
 	char *end;
 
-	if (parse_number(s, &end, &v) || *end || v > 86400)
+	if (hvm_parse_number(s, &end, &v) || *end || v > 86400)
 		return hv_err_set(err, -EINVAL, "--timeout %s: seconds from 0 to 86400 are wanted",
 				  s);
 	*seconds = (unsigned int)v;
 	return 0;
 }
 
-int hvm_parse_mem(const char *s, uint64_t *bytes, struct hv_err *err)
+int hvm_parse_mem(const char *option, const char *s, uint64_t *bytes, struct hv_err *err)
 {
 	static const char suffixes[] = "KMGT";
 	unsigned int shift = 20;
@@ -51,7 +50,7 @@ int hvm_parse_mem(const char *s, uint64_t *bytes, struct hv_err *err)
 	uint64_t v;
 	char *end;
 
-	if (parse_number(s, &end, &v))
+	if (hvm_parse_number(s, &end, &v))
 		goto bad;
 	if (*end) {
 		char c = *end >= 'a' && *end <= 'z' ? (char)(*end - 'a' + 'A') : *end;
@@ -62,22 +61,47 @@ int hvm_parse_mem(const char *s, uint64_t *bytes, struct hv_err *err)
 		shift = 10 * (unsigned int)(p - suffixes + 1);
 	}
 	if (v > UINT64_MAX >> shift || v << shift > 1ULL << 52)
-		return hv_err_set(err, -EINVAL, "--mem %s: more than a processor can address", s);
+		return hv_err_set(err, -EINVAL, "%s %s: more than a processor can address",
+				  option, s);
 	v <<= shift;
 	if (v % HVM_MEM_ALIGN || v < HVM_MEM_MIN)
-		return hv_err_set(err, -EINVAL, "--mem %s: whole MiB are wanted, and at least %llu",
-				  s, HVM_MEM_MIN >> 20);
+		return hv_err_set(err, -EINVAL, "%s %s: whole MiB are wanted, and at least %llu",
+				  option, s, HVM_MEM_MIN >> 20);
 	*bytes = v;
 	return 0;
 bad:
-	return hv_err_set(err, -EINVAL, "--mem %s: a size like 512M or 2G is wanted", s);
+	return hv_err_set(err, -EINVAL, "%s %s: a size like 512M or 2G is wanted", option, s);
 }
 
-/*
- * Copy up to the next single comma; two are one of the name. Returns what follows the comma, or
- * NULL at the end.
- */
-static const char *take_field(const char *s, char *out)
+int hvm_parse_range(const char *s, uint64_t min, uint64_t max, uint64_t *v)
+{
+	char *end;
+
+	return hvm_parse_number(s, &end, v) || *end || *v < min || *v > max ? -EINVAL : 0;
+}
+
+int hvm_parse_rate(const char *s, uint64_t *v)
+{
+	static const char suffixes[] = "KMGT";
+	unsigned int shift = 0;
+	const char *p;
+	char *end;
+
+	if (hvm_parse_number(s, &end, v))
+		return -EINVAL;
+	if (*end) {
+		p = strchr(suffixes, *end >= 'a' && *end <= 'z' ? *end - 'a' + 'A' : *end);
+		if (!p || end[1])
+			return -EINVAL;
+		shift = 10 * (unsigned int)(p - suffixes + 1);
+	}
+	if (!*v || *v > (1ULL << 40) >> shift)
+		return -EINVAL;
+	*v <<= shift;
+	return 0;
+}
+
+const char *hvm_take_field(const char *s, char *out)
 {
 	for (; *s; s++) {
 		if (*s == ',' && *++s != ',') {
@@ -90,8 +114,28 @@ static const char *take_field(const char *s, char *out)
 	return NULL;
 }
 
-static int parse_disk_option(const char *s, const char *opt, struct hvm_disk_config *disk,
-			     struct hv_err *err)
+static int set_disk_queues(struct hvm_disk_config *disk, const char *v)
+{
+	uint64_t n;
+
+	if (hvm_parse_range(v, 1, VIRTIO_BLK_MAX_QUEUES, &n))
+		return -EINVAL;
+	disk->queues = (unsigned int)n;
+	return 0;
+}
+
+static int set_disk_limit_iops(struct hvm_disk_config *disk, const char *v)
+{
+	return hvm_parse_rate(v, &disk->limit_iops);
+}
+
+static int set_disk_limit_bytes(struct hvm_disk_config *disk, const char *v)
+{
+	return hvm_parse_rate(v, &disk->limit_bytes);
+}
+
+/* Options that are one of a few words. */
+static int set_disk_word(struct hvm_disk_config *disk, const char *opt)
 {
 	if (!strcmp(opt, "readonly"))
 		disk->readonly = true;
@@ -99,9 +143,45 @@ static int parse_disk_option(const char *s, const char *opt, struct hvm_disk_con
 		disk->format = BLK_FORMAT_QCOW2;
 	else if (!strcmp(opt, "format=raw"))
 		disk->format = BLK_FORMAT_RAW;
+	else if (!strcmp(opt, "threads=one") || !strcmp(opt, "threads=queue"))
+		disk->one_thread = !strcmp(opt, "threads=one");
+	else if (!strcmp(opt, "on-error=report"))
+		disk->on_error = VIRTIO_BLK_REPORT;
+	else if (!strcmp(opt, "on-error=stop"))
+		disk->on_error = VIRTIO_BLK_STOP;
+	else if (!strcmp(opt, "on-error=ignore"))
+		disk->on_error = VIRTIO_BLK_IGNORE;
 	else
-		return hv_err_set(err, -EINVAL, "--disk %s: \"%s\" is none of format=qcow2, "
-				  "format=raw, readonly", s, opt);
+		return -EINVAL;
+	return 0;
+}
+
+static int parse_disk_option(const char *s, const char *opt, struct hvm_disk_config *disk,
+			     struct hv_err *err)
+{
+	static const struct {
+		const char *key, *wanted;
+		int (*set)(struct hvm_disk_config *disk, const char *value);
+	} keys[] = {
+		{ "queues=", "a number from 1 to 64", set_disk_queues },
+		{ "limit-iops=", "requests per second", set_disk_limit_iops },
+		{ "limit-bytes=", "bytes per second, like 10M", set_disk_limit_bytes },
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		size_t len = strlen(keys[i].key);
+
+		if (strncmp(opt, keys[i].key, len))
+			continue;
+		if (keys[i].set(disk, opt + len))
+			return hv_err_set(err, -EINVAL, "--disk %s: %s%s is wanted", s, keys[i].key,
+					  keys[i].wanted);
+		return 0;
+	}
+	if (set_disk_word(disk, opt))
+		return hv_err_set(err, -EINVAL, "--disk %s: \"%s\" is none of format=qcow2|raw, "
+				  "readonly, queues=N, threads=queue|one, on-error=report|stop|ignore, "
+				  "limit-iops=N, limit-bytes=RATE", s, opt);
 	return 0;
 }
 
@@ -116,11 +196,11 @@ int hvm_parse_disk(const char *s, struct hvm_disk_config *disk, struct hv_err *e
 		ret = hv_err_set(err, -ENOMEM, "out of memory");
 		goto out;
 	}
-	rest = take_field(s, path);
+	rest = hvm_take_field(s, path);
 	if (!*path)
 		ret = hv_err_set(err, -EINVAL, "--disk %s: the file's name is missing", s);
 	while (!ret && rest) {
-		rest = take_field(rest, opt);
+		rest = hvm_take_field(rest, opt);
 		ret = parse_disk_option(s, opt, disk, err);
 	}
 out:

@@ -14,13 +14,15 @@
 #define DEFAULT_MEM	(512ULL << 20)
 
 enum {
-	OPT_ACCEL = 256, OPT_APPEND, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_HELP, OPT_INITRD,
-	OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NO_REBOOT, OPT_SERIAL,
+	OPT_ACCEL = 256, OPT_APPEND, OPT_BALLOON, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_HELP,
+	OPT_INITRD, OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_PORT, OPT_SERIAL,
+	OPT_VSOCK,
 };
 
 static const struct option run_options[] = {
 	{ "accel", required_argument, NULL, OPT_ACCEL },
 	{ "append", required_argument, NULL, OPT_APPEND },
+	{ "balloon", no_argument, NULL, OPT_BALLOON },
 	{ "console", required_argument, NULL, OPT_CONSOLE },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "disk", required_argument, NULL, OPT_DISK },
@@ -29,8 +31,11 @@ static const struct option run_options[] = {
 	{ "kernel", required_argument, NULL, OPT_KERNEL },
 	{ "mem", required_argument, NULL, OPT_MEM },
 	{ "name", required_argument, NULL, OPT_NAME },
+	{ "net", required_argument, NULL, OPT_NET },
 	{ "no-reboot", no_argument, NULL, OPT_NO_REBOOT },
+	{ "port", required_argument, NULL, OPT_PORT },
 	{ "serial", required_argument, NULL, OPT_SERIAL },
+	{ "vsock", required_argument, NULL, OPT_VSOCK },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -42,11 +47,13 @@ static const char run_usage[] =
 "  --kernel FILE       Linux kernel: a bzImage, or an ELF file with a PVH entry\n"
 "  --initrd FILE       initial RAM disk\n"
 "  --append STRING     kernel command line\n"
-"  --disk FILE[,format=qcow2|raw][,readonly]\n"
+"  --disk FILE[,format=qcow2|raw][,readonly][,OPTION]...\n"
 "                      a disk: the first one given is /dev/vda of the guest, the next\n"
 "                      /dev/vdb, ... (at most 24). qcow2 images are recognised; a raw\n"
 "                      image that the guest may write to needs format=raw. A comma in\n"
-"                      the file's name is written twice.\n"
+"                      the file's name is written twice. Options: queues=N and\n"
+"                      threads=queue|one, limit-iops=N and limit-bytes=RATE (per second),\n"
+"                      on-error=report|stop|ignore (when the host cannot read or write).\n"
 "  --cpus N            processors (default 1)\n"
 "  --mem SIZE          memory, like 512M or 2G; MiB without suffix (default 512M)\n"
 "  --serial WHERE      the first serial line, /dev/ttyS0 of the guest (default stdio):\n"
@@ -56,6 +63,22 @@ static const char run_usage[] =
 "                        none       nowhere\n"
 "  --console WHERE     a virtio console, /dev/hvc0 of the guest (default: there is none);\n"
 "                      WHERE is as for --serial, and only one of them can be stdio\n"
+"  --net tap[,ifname=NAME][,queues=N][,vhost=on|off]\n"
+"  --net passt,socket=FILE\n"
+"  --net switch,network=NAME\n"
+"                      a network card (at most 4): on a TAP interface of the host, on a\n"
+"                      running passt, or on a switch that guests of this user share. All\n"
+"                      take mac=ADDRESS, limit-bytes=RATE and limit-packets=RATE (per\n"
+"                      second and direction).\n"
+"  --balloon           a memory balloon, for \"hvm balloon\"; the guest also gives back\n"
+"                      memory as soon as it is free\n"
+"  --vsock socket=FILE[,cid=N]\n"
+"                      sockets between guest and host: programs of the host connect to FILE\n"
+"                      and say \"CONNECT PORT\", the guest connects to FILE_PORT\n"
+"  --vsock cid=N       the same through the host's kernel (AF_VSOCK)\n"
+"  --port NAME,socket=FILE\n"
+"                      a named port (at most 16): /dev/virtio-ports/NAME of the guest is the\n"
+"                      program of the host that connects to FILE\n"
 "  --name NAME         what \"hvm ps\" and \"hvm stop\" call it (default: hvm-PID)\n"
 "  --no-reboot         end when the guest asks for a reset, with status 4\n"
 "  --accel PATH        hypervisor device (default /dev/hv): /dev/kvm works, too\n"
@@ -85,6 +108,32 @@ static int add_disk(struct hvm_config *cfg, const char *arg, struct hv_err *err)
 	return ret;
 }
 
+static int add_net(struct hvm_config *cfg, const char *arg, struct hv_err *err)
+{
+	int ret;
+
+	if (cfg->nr_nets == HVM_MAX_NETS)
+		return hv_err_set(err, -E2BIG, "--net %s: a guest can have %d network cards", arg,
+				  HVM_MAX_NETS);
+	ret = hvm_parse_net(arg, &cfg->net[cfg->nr_nets], err);
+	if (!ret)
+		cfg->nr_nets++;
+	return ret;
+}
+
+static int add_port(struct hvm_config *cfg, const char *arg, struct hv_err *err)
+{
+	int ret;
+
+	if (cfg->nr_ports == HVM_MAX_PORTS)
+		return hv_err_set(err, -E2BIG, "--port %s: a guest can have %d ports", arg,
+				  HVM_MAX_PORTS);
+	ret = hvm_parse_port(arg, &cfg->port[cfg->nr_ports], err);
+	if (!ret)
+		cfg->nr_ports++;
+	return ret;
+}
+
 static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct hv_err *err)
 {
 	switch (opt) {
@@ -93,6 +142,9 @@ static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct h
 		return 0;
 	case OPT_APPEND:
 		cfg->append = arg;
+		return 0;
+	case OPT_BALLOON:
+		cfg->balloon = true;
 		return 0;
 	case OPT_CONSOLE:
 		return hvm_parse_chardev("--console", arg, &cfg->console, err);
@@ -107,12 +159,18 @@ static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct h
 		cfg->kernel = arg;
 		return 0;
 	case OPT_MEM:
-		return hvm_parse_mem(arg, &cfg->mem, err);
+		return hvm_parse_mem("--mem", arg, &cfg->mem, err);
 	case OPT_NAME:
 		return hvm_parse_name(arg, cfg->name, err);
+	case OPT_NET:
+		return add_net(cfg, arg, err);
 	case OPT_NO_REBOOT:
 		cfg->no_reboot = true;
 		return 0;
+	case OPT_PORT:
+		return add_port(cfg, arg, err);
+	case OPT_VSOCK:
+		return hvm_parse_vsock(arg, &cfg->vsock, err);
 	default:
 		return hvm_parse_chardev("--serial", arg, &cfg->serial, err);
 	}
@@ -175,7 +233,15 @@ void hvm_config_free(struct hvm_config *cfg)
 {
 	for (unsigned int i = 0; i < cfg->nr_disks; i++)
 		free(cfg->disk[i].path);
+	for (unsigned int i = 0; i < cfg->nr_nets; i++)
+		hvm_net_config_free(&cfg->net[i]);
 	cfg->nr_disks = 0;
+	cfg->nr_nets = 0;
+	for (unsigned int i = 0; i < cfg->nr_ports; i++)
+		hvm_port_config_free(&cfg->port[i]);
+	cfg->nr_ports = 0;
+	free(cfg->vsock.socket);
+	cfg->vsock.socket = NULL;
 }
 
 /* ---- Running ---- */

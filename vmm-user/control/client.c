@@ -146,10 +146,11 @@ static int read_line(int fd, const char *name, char line[MAX_LINE], struct hv_er
 	return hv_err_set(err, -EPROTO, "guest %s: the answer is too long", name);
 }
 
-static int send_command(int fd, const char *name, const char *command, struct hv_err *err)
+static int send_command(int fd, const char *name, const char *command, json_t *arguments,
+			struct hv_err *err)
 {
-	json_t *request = json_pack("{s:s}", "execute", command);
-	char line[128];
+	json_t *request = json_pack("{s:s, s:O*}", "execute", command, "arguments", arguments);
+	char line[512];
 	size_t n = json_dumpb(request, line, sizeof(line) - 1, 0);
 
 	json_decref(request);
@@ -161,27 +162,55 @@ static int send_command(int fd, const char *name, const char *command, struct hv
 	return 0;
 }
 
-int hvm_control_call(const char *name, const char *command, json_t **value, struct hv_err *err)
+/* Send the command, and read the answer into @line. */
+static int exchange(const char *name, const char *command, json_t *arguments,
+		    char line[MAX_LINE], struct hv_err *err)
 {
-	char line[MAX_LINE];
-	json_t *answer, *returned;
 	int fd = control_connect(name, err), len;
 
 	if (fd < 0)
 		return fd;
-	len = send_command(fd, name, command, err);
+	len = send_command(fd, name, command, arguments, err);
 	if (!len)
 		len = read_line(fd, name, line, err);
 	close(fd);
+	return len;
+}
+
+/* The guest's own words, if it said why. */
+static int refused(const char *name, const char *command, const json_t *answer, const char *line,
+		   int len, struct hv_err *err)
+{
+	const char *desc = json_string_value(json_object_get(json_object_get(answer, "error"),
+							     "desc"));
+
+	if (desc)
+		return hv_err_set(err, -EPROTO, "guest %s refuses %s: %s", name, command, desc);
+	return hv_err_set(err, -EPROTO, "guest %s refuses %s: %.*s", name, command,
+			  len < 120 ? len : 120, line);
+}
+
+int hvm_control_call_with(const char *name, const char *command, json_t *arguments, json_t **value,
+			  struct hv_err *err)
+{
+	char line[MAX_LINE];
+	json_t *answer, *returned;
+	int len = exchange(name, command, arguments, line, err), ret = 0;
+
+	json_decref(arguments);
 	if (len < 0)
 		return len;
 	answer = json_loadb(line, (size_t)len, JSON_REJECT_DUPLICATES, NULL);
 	returned = json_object_get(answer, "return");
 	if (returned && value)
 		*value = json_incref(returned);
-	json_decref(answer);
 	if (!returned)
-		return hv_err_set(err, -EPROTO, "guest %s refuses %s: %.*s", name, command,
-				  len < 120 ? len : 120, line);
-	return 0;
+		ret = refused(name, command, answer, line, len, err);
+	json_decref(answer);
+	return ret;
+}
+
+int hvm_control_call(const char *name, const char *command, json_t **value, struct hv_err *err)
+{
+	return hvm_control_call_with(name, command, NULL, value, err);
 }

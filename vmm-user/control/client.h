@@ -21,6 +21,9 @@ void hvm_control_list_free(struct hvm_guest_list *list);
  * answer; -EPROTO: it refuses.
  */
 int hvm_control_call(const char *name, const char *command, json_t **value, struct hv_err *err);
+/* The same with arguments, an object that is taken over; NULL: none. */
+int hvm_control_call_with(const char *name, const char *command, json_t *arguments, json_t **value,
+			  struct hv_err *err);
 /* Whether a guest of that name runs now. */
 bool hvm_control_running(const char *name);
 

@@ -43,7 +43,12 @@ static json_t *answer_error(const char *class, const char *desc)
 	return json_pack("{s:{s:s, s:s}}", "error", "class", class, "desc", desc);
 }
 
-static json_t *do_query_status(struct hvm_control *c)
+static json_t *answer_err(const struct hv_err *err)
+{
+	return answer_error("GenericError", err->msg);
+}
+
+static json_t *do_query_status(struct hvm_control *c, const json_t *arguments)
 {
 	struct hvm_machine_info info;
 
@@ -59,16 +64,74 @@ static json_t *do_query_status(struct hvm_control *c)
 			 "console", info.console);
 }
 
-static json_t *do_powerdown(struct hvm_control *c)
+static json_t *do_powerdown(struct hvm_control *c, const json_t *arguments)
 {
 	bool heard = hvm_machine_power_button(c->machine);
 
 	return json_pack("{s:{s:b}}", "return", "heard", heard);
 }
 
-static json_t *do_quit(struct hvm_control *c)
+static json_t *do_quit(struct hvm_control *c, const json_t *arguments)
 {
 	hvm_machine_quit(c->machine);
+	return json_pack("{s:{}}", "return");
+}
+
+static json_t *do_stop(struct hvm_control *c, const json_t *arguments)
+{
+	hvm_machine_pause(c->machine);
+	return json_pack("{s:{}}", "return");
+}
+
+static json_t *do_cont(struct hvm_control *c, const json_t *arguments)
+{
+	hvm_machine_resume(c->machine);
+	return json_pack("{s:{}}", "return");
+}
+
+/* As QEMU has it: "value" and "actual" are what the guest keeps, in bytes. */
+static json_t *do_balloon(struct hvm_control *c, const json_t *arguments)
+{
+	const json_t *value = json_object_get(arguments, "value");
+	struct hv_err err = { 0 };
+
+	if (!json_is_integer(value) || json_integer_value(value) < 0)
+		return answer_error("GenericError", "balloon: \"value\" is missing, bytes for the guest");
+	if (hvm_machine_balloon(c->machine, (uint64_t)json_integer_value(value), &err))
+		return answer_err(&err);
+	return json_pack("{s:{}}", "return");
+}
+
+static json_t *do_query_balloon(struct hvm_control *c, const json_t *arguments)
+{
+	struct virtio_balloon_info info;
+	struct hvm_machine_info machine;
+	struct hv_err err = { 0 };
+	json_t *stats = json_object();
+
+	if (hvm_machine_balloon_info(c->machine, &info, &err)) {
+		json_decref(stats);
+		return answer_err(&err);
+	}
+	hvm_machine_info(c->machine, &machine);
+	for (unsigned int i = 0; i < info.nr_stats; i++)
+		json_object_set_new(stats, info.stat[i].name,
+				    json_integer((json_int_t)info.stat[i].value));
+	return json_pack("{s:{s:I, s:I, s:I, s:b, s:I, s:o}}", "return",
+			 "mem", (json_int_t)machine.mem,
+			 "value", (json_int_t)(machine.mem - info.target),
+			 "actual", (json_int_t)(machine.mem - info.actual),
+			 "trimming", info.trimming,
+			 "stats_age_ms", (json_int_t)info.stats_age_ms,
+			 "stats", stats);
+}
+
+static json_t *do_balloon_trim(struct hvm_control *c, const json_t *arguments)
+{
+	struct hv_err err = { 0 };
+
+	if (hvm_machine_balloon_trim(c->machine, &err))
+		return answer_err(&err);
 	return json_pack("{s:{}}", "return");
 }
 
@@ -76,11 +139,16 @@ static json_t *control_execute(struct hvm_control *c, const json_t *request)
 {
 	static const struct {
 		const char *name;
-		json_t *(*fn)(struct hvm_control *c);
+		json_t *(*fn)(struct hvm_control *c, const json_t *arguments);
 	} commands[] = {
 		{ "query-status", do_query_status },
 		{ "system_powerdown", do_powerdown },
 		{ "quit", do_quit },
+		{ "stop", do_stop },
+		{ "cont", do_cont },
+		{ "balloon", do_balloon },
+		{ "query-balloon", do_query_balloon },
+		{ "x-hv-balloon-trim", do_balloon_trim },
 	};
 	const char *name = json_string_value(json_object_get(request, "execute"));
 
@@ -88,7 +156,7 @@ static json_t *control_execute(struct hvm_control *c, const json_t *request)
 		return answer_error("GenericError", "not a command: {\"execute\": NAME} is wanted");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(name, commands[i].name))
-			return commands[i].fn(c);
+			return commands[i].fn(c, json_object_get(request, "arguments"));
 	return answer_error("CommandNotFound", "no such command");
 }
 

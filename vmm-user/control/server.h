@@ -12,6 +12,11 @@
  *	{"execute": "query-status"}	{"return": {"name": ..., "status": "running", ...}}
  *	{"execute": "system_powerdown"}	{"return": {"heard": true}}
  *	{"execute": "quit"}		{"return": {}}
+ *	{"execute": "stop"}		{"return": {}}
+ *	{"execute": "cont"}		{"return": {}}
+ *	{"execute": "balloon", "arguments": {"value": BYTES}}	{"return": {}}
+ *	{"execute": "query-balloon"}	{"return": {"value": ..., "actual": ..., "stats": {...}}}
+ *	{"execute": "x-hv-balloon-trim"}	{"return": {}}
  *	anything else			{"error": {"class": ..., "desc": ...}}
  */
 struct hvm_control;
