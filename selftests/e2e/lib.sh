@@ -59,13 +59,15 @@ load_device() {
 
 # What the kernel said since load_device that is not an information line of hv's own. Expected, and
 # the kernel's: that an unsigned module from outside its tree was loaded, and that time passed in
-# which the emulated processors did not run (another program on the machine had the real ones), and
-# memory failures that a test injects.
+# which the emulated processors did not run (another program on the machine had the real ones; when
+# they measured their timers, a processor that comes back complains of these), and memory failures that
+# a test injects.
 kernel_complaints() {
 	dmesg -x | grep -E '^kern ' |
 		grep -vE '^kern +:info +: \[[ 0-9.]*\] hv: ' |
 		grep -vE '\] hv: (loading out-of-tree module taints kernel|module verification failed)' |
 		grep -vE '\] (hrtimer: interrupt took|Disabled fast string operations|workqueue: .* hogged CPU|clocksource: )' |
+		grep -vE '\] (Clockevents: could not switch to one-shot mode|Could not switch to high resolution mode)' |
 		grep -vE '\] (Injecting memory failure for|Memory failure: )' |
 		grep -vE '^kern +:info +: \[[ 0-9.]*\] (loop[0-9]+|zram[0-9]*|EXT4-fs|tsc|tun|IPv6: ADDRCONF|Adding|smpboot|x86|kvm|kvm_amd|SVM)\b'
 }

@@ -131,17 +131,19 @@ static void log_program(const struct program *p)
 
 /* ---- one program --------------------------------------------------------------------------- */
 
-/* Wait up to @seconds for the child to end. */
+/*
+ * Wait up to @seconds for the child to end. They are counted in naps: time in which the machine
+ * that emulates this host stood still is not the child's.
+ */
 static bool wait_child(pid_t pid, int seconds)
 {
-	const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
-	time_t end = time(NULL) + seconds;
-	int status;
+	const struct timespec nap = {.tv_nsec = 5 * 1000 * 1000};
+	int naps = seconds * 200, status;
 
 	while (waitpid(pid, &status, WNOHANG) == 0) {
-		if (time(NULL) > end)
+		if (naps-- == 0)
 			return false;
-		nanosleep(&pause, NULL);
+		nanosleep(&nap, NULL);
 	}
 	return true;
 }

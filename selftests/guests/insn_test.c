@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Instructions that the hypervisor intercepts, with prefixes and where they are not allowed;
- * control registers and MSRs; self-modifying code.
+ * control registers and MSRs; code that changes, or lies in odd places.
  */
 #include "gt.h"
 
@@ -358,6 +358,47 @@ static void test_page_end(void)
 	gt_destroy(&g);
 }
 
+/*
+ * Code in a page directory, which maps it. First a short piece, so that an emulator has code of
+ * that page already; then an instruction that goes on in the next page, for which the directory is
+ * read again.
+ */
+#define DIRECTORY (GT_TABLES + 0x2000)
+
+GUEST(guest_own_tables, {
+	volatile uint8_t *end = (volatile uint8_t *)(DIRECTORY + 0x1000);
+	uint32_t a;
+
+	end[-16] = 0xc3;			/* ret */
+	/* mov $0x12345678, %eax; ret */
+	end[-3] = 0xb8;
+	end[-2] = 0x78;
+	end[-1] = 0x56;
+	end[0] = 0x34;
+	end[1] = 0x12;
+	end[2] = 0xc3;
+	__asm__ volatile("mov %3, %%cr3; call *%2; call *%1"
+			 : "=&a"(a) : "r"(end - 3), "r"(end - 16), "r"(GT_TABLES) : "memory");
+	gt_report(a);
+})
+
+static void test_own_tables(void)
+{
+	uint64_t *pml4, *pdpt, *pd;
+
+	gt_create(&g, 1, false);
+	pml4 = (void *)(g.vm.low + GT_TABLES);
+	pdpt = (void *)(g.vm.low + GT_TABLES + 0x1000);
+	pd = (void *)(g.vm.low + DIRECTORY);
+	memset(pml4, 0, 4 * UT_PAGE);
+	pml4[0] = (GT_TABLES + 0x1000) | 3;
+	pdpt[0] = DIRECTORY | 3;
+	pd[0] = 0x83;
+	gt_call(&g, guest_own_tables);
+	gt_expect(&g, 0x12345678);
+	gt_destroy(&g);
+}
+
 static const struct ut_test tests[] = {
 	{ "insn-prefixes", test_prefixes },
 	{ "insn-hlt", test_hlt },
@@ -368,6 +409,7 @@ static const struct ut_test tests[] = {
 	{ "msr-effects", test_msr_effects },
 	{ "code-self-modifying", test_smc },
 	{ "code-page-end", test_page_end },
+	{ "code-own-page-tables", test_own_tables },
 };
 
 int main(int argc, char **argv)
