@@ -145,6 +145,8 @@ check-e2e:
 	scripts/check/run e2e
 check-qemu:
 	scripts/check/run qemu
+check-ecosystem:
+	scripts/check/run ecosystem
 check-vmx:
 	scripts/check/run vmx
 check-debug:
@@ -222,13 +224,14 @@ help:
 	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e, check-vmx: parts of it'
 	@echo '  check-debug    tests, fault injection and the fuzzer on a debug kernel, which is built first'
 	@echo '  check-qemu     command lines, migration and debugging of stock QEMU, on kvm and hv (an hour)'
+	@echo '  check-ecosystem  libvirt, memory manager and scheduler with guests, in whole Debian systems (two hours)'
 	@echo '  check-kvm-selftests  KVM'"'"'s own selftests on kvm and hv; writes Documentation/kvm-selftests.rst'
 	@echo '  bench          cost of each VM exit on /dev/hv and /dev/kvm'
 	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
 .PHONY: all hvm modules list-unit-tests unit-tests uapi-tests fault-tests fuzz guest-tests qemu-tests lab-tests \
-	check-kvm-selftests check-qemu check-debug \
+	check-kvm-selftests check-qemu check-debug check-ecosystem \
 	check check-style check-unit check-uapi check-guests check-e2e check-vmx demo \
 	bench lab setup install install-module install-config install-libvirt install-hvm \
 	uninstall man clean help

@@ -147,3 +147,31 @@ prepare() {
 	/dev/kvm) [ -d /sys/module/kvm_amd ] ;;
 	esac
 }
+
+# After each item: a script may say what it needs then.
+after_item() {
+	:
+}
+
+# run_items [ITEM...]: these, or all functions item_ITEM of the script in their order; then exit.
+run_items() {
+	local i
+	if [ -z "${prepared:-}" ] && ! prepare; then
+		not_ok prepare
+		exit 1
+	fi
+	if [ $# = 0 ]; then
+		# shellcheck disable=SC2046 # names
+		set -- $(sed -nE 's/^item_([a-z_0-9]+)\(\) \{$/\1/p' "$0")
+	fi
+	for i in "$@"; do
+		if ! declare -F "item_$i" >/dev/null; then
+			echo "no item $i in $(basename "$0")"
+			not_ok "$i"
+			continue
+		fi
+		item "$i" "item_$i"
+		after_item "$i"
+	done
+	exit $((failures != 0))
+}
