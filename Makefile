@@ -145,6 +145,8 @@ check-e2e:
 	scripts/check/run e2e
 check-qemu:
 	scripts/check/run qemu
+check-ecosystem:
+	scripts/check/run ecosystem
 check-vmx:
 	scripts/check/run vmx
 check-debug:
@@ -165,11 +167,19 @@ setup:
 
 install: install-hvm $(if $(HAVE_KDIR),install-module)
 
-install-module: modules
+install-module: modules install-config
 	$(INSTALL) -D -m 644 $(B)/module-$(KVER)/hv.ko $(DESTDIR)/lib/modules/$(KVER)/updates/hv.ko
+	$(if $(DESTDIR),,depmod $(KVER))
+
+install-config:
 	$(INSTALL) -D -m 644 scripts/install/hv.modprobe.conf $(DESTDIR)$(SYSCONFDIR)/modprobe.d/hv.conf
 	$(INSTALL) -D -m 644 scripts/install/60-hv.rules $(DESTDIR)$(UDEVDIR)/60-hv.rules
-	$(if $(DESTDIR),,depmod $(KVER))
+	$(INSTALL) -D -m 644 scripts/install/apparmor $(DESTDIR)$(SYSCONFDIR)/apparmor.d/abstractions/libvirt-qemu.d/hv
+
+# hv loaded at boot, as /dev/kvm: libvirt's guests run on it, with nothing of libvirt configured.
+install-libvirt: install-config
+	$(INSTALL) -D -m 644 scripts/install/hv-libvirt.modprobe.conf $(DESTDIR)$(SYSCONFDIR)/modprobe.d/hv-libvirt.conf
+	$(INSTALL) -D -m 644 scripts/install/hv.modules-load.conf $(DESTDIR)$(SYSCONFDIR)/modules-load.d/hv.conf
 
 MANPAGES := $(patsubst Documentation/%.rst,$(B)/man/%,$(wildcard Documentation/*.[1-8].rst))
 $(B)/man/%: Documentation/%.rst
@@ -184,7 +194,9 @@ install-hvm: hvm man
 
 uninstall:
 	rm -f $(DESTDIR)/lib/modules/$(KVER)/updates/hv.ko $(DESTDIR)$(BINDIR)/hvm
+	rm -f $(DESTDIR)$(SYSCONFDIR)/modprobe.d/hv-libvirt.conf $(DESTDIR)$(SYSCONFDIR)/modules-load.d/hv.conf
 	rm -f $(DESTDIR)$(SYSCONFDIR)/modprobe.d/hv.conf $(DESTDIR)$(UDEVDIR)/60-hv.rules
+	rm -f $(DESTDIR)$(SYSCONFDIR)/apparmor.d/abstractions/libvirt-qemu.d/hv
 	rm -f $(foreach m,$(notdir $(MANPAGES)),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(m))
 	$(if $(DESTDIR),,depmod $(KVER))
 
@@ -203,7 +215,8 @@ help:
 	@echo
 	@echo 'Installing (DESTDIR, PREFIX=$(PREFIX)):'
 	@echo '  install        hv.ko with its modprobe and udev configuration, hvm, manual pages'
-	@echo '  install-hvm, install-module, uninstall'
+	@echo '  install-hvm, install-module, install-config, uninstall'
+	@echo '  install-libvirt  hv at boot in the place of kvm, for libvirt (undone by uninstall)'
 	@echo
 	@echo 'Trying and testing (nothing is ever loaded on this machine; see scripts/lab/lab --help):'
 	@echo '  demo           boot a Debian guest with hvm on an emulated host, and run a command in it'
@@ -211,13 +224,14 @@ help:
 	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e, check-vmx: parts of it'
 	@echo '  check-debug    tests, fault injection and the fuzzer on a debug kernel, which is built first'
 	@echo '  check-qemu     command lines, migration and debugging of stock QEMU, on kvm and hv (an hour)'
+	@echo '  check-ecosystem  libvirt, memory manager and scheduler with guests, in whole Debian systems (two hours)'
 	@echo '  check-kvm-selftests  KVM'"'"'s own selftests on kvm and hv; writes Documentation/kvm-selftests.rst'
 	@echo '  bench          cost of each VM exit on /dev/hv and /dev/kvm'
 	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
 .PHONY: all hvm modules list-unit-tests unit-tests uapi-tests fault-tests fuzz guest-tests qemu-tests lab-tests \
-	check-kvm-selftests check-qemu check-debug \
+	check-kvm-selftests check-qemu check-debug check-ecosystem \
 	check check-style check-unit check-uapi check-guests check-e2e check-vmx demo \
-	bench lab setup install install-module install-hvm \
+	bench lab setup install install-module install-config install-libvirt install-hvm \
 	uninstall man clean help

@@ -10,6 +10,8 @@
 . "$lab_dir/build-qemu.sh"
 # shellcheck source=scripts/lab/build-debug.sh
 . "$lab_dir/build-debug.sh"
+# shellcheck source=scripts/lab/build-debian.sh
+. "$lab_dir/build-debian.sh"
 
 # Proxy settings of the machine's apt, as mmdebstrap options.
 apt_proxy_opts() {

@@ -1,0 +1,169 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Linux's memory manager serves guests like any process: memory.sh DEVICE [ITEM...].
+# shellcheck disable=SC2317 # items are called by name
+# shellcheck source=selftests/ecosystem/lib.sh
+. "$(dirname "$(readlink -f "$0")")/lib.sh"
+
+device=${1:-/dev/hv}
+shift || true
+
+pid_of() {
+	cat "/run/libvirt/qemu/$1.pid"
+}
+
+cgroup_of() {
+	local path
+	path=$(sed -n 's/^0:://p' "/proc/$(pid_of "$1")/cgroup")
+	# The limits are the machine's scope's, above what libvirt makes in it.
+	printf '/sys/fs/cgroup%s\n' "${path%.scope*}.scope"
+}
+
+# smaps NAME FIELD: MiB of the guest's process.
+smaps() {
+	awk -v f="$2:" '$1 == f { kib += $2 } END { print int(kib / 1024) }' "/proc/$(pid_of "$1")/smaps_rollup"
+}
+
+ksm() {
+	cat "/sys/kernel/mm/ksm/$1"
+}
+
+# fill NAME MIB: that much of the guest's memory is in use, and its sum known.
+fill() {
+	in_guest "$1" "rm -f /fill; head -c $(($2 * 1048576)) /dev/urandom >/fill; md5sum /fill" >"/tmp/$1.sum"
+	[ "$(wc -c <"/tmp/$1.sum")" -gt 32 ]
+}
+
+intact() {
+	in_guest "$1" 'md5sum /fill' | cmp - "/tmp/$1.sum"
+}
+
+guest() {
+	gone "$1"
+	DISK=none CPUS=1 define "$1" >/dev/null
+	started "$1"
+}
+
+# Two guests of one kernel have much in common; what one writes then is its own.
+item_ksm() {
+	local before
+	guest m1
+	guest m2
+	for m in m1 m2; do
+		in_guest "$m" 'yes hypervisor | head -c 33554432 >/same; md5sum /same' >"/tmp/$m.same"
+	done
+	before=$(ksm pages_sharing)
+	echo 20000 >/sys/kernel/mm/ksm/pages_to_scan
+	echo 10 >/sys/kernel/mm/ksm/sleep_millisecs
+	echo 1 >/sys/kernel/mm/ksm/run
+	within 120 sh -c "[ \$(cat /sys/kernel/mm/ksm/pages_sharing) -gt $((before + 12000)) ]"
+	echo "figure $(($(ksm pages_sharing) / 256)) MiB shared between two guests of 256 MiB"
+	in_guest m1 'yes something-else | head -c 16777216 | dd of=/same conv=notrunc bs=64k 2>/dev/null; md5sum /same' >/tmp/m1.new
+	in_guest m2 'md5sum /same' | cmp - /tmp/m2.same
+	not cmp /tmp/m1.new /tmp/m1.same
+	in_guest m1 'md5sum /same' | cmp - /tmp/m1.new
+	echo 2 >/sys/kernel/mm/ksm/run
+	within 60 grep -qx 0 /sys/kernel/mm/ksm/pages_sharing
+	in_guest m1 'md5sum /same' | cmp - /tmp/m1.new
+	in_guest m2 'md5sum /same' | cmp - /tmp/m2.same
+	gone m1
+	gone m2
+}
+
+# Huge pages back a guest; dirty logging splits what it must, and what is saved is right.
+item_thp() {
+	guest m1
+	fill m1 64
+	echo "figure $(smaps m1 AnonHugePages) MiB of huge pages in a guest of 256 MiB"
+	[ "$(smaps m1 AnonHugePages)" -ge 100 ]
+	virsh managedsave m1
+	virsh start m1
+	within 30 answers m1
+	intact m1
+	echo 1 >/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs
+	echo 100000 >/sys/kernel/mm/transparent_hugepage/khugepaged/pages_to_scan
+	intact m1
+	gone m1
+}
+
+item_hugetlbfs() {
+	gone m1
+	echo 140 >/proc/sys/vm/nr_hugepages
+	[ "$(cat /proc/sys/vm/nr_hugepages)" = 140 ]
+	DISK=none CPUS=1 domain m1 | sed 's,<os>,<memoryBacking><hugepages/></memoryBacking>&,' >/tmp/m1.xml
+	virsh define --validate /tmp/m1.xml
+	started m1
+	[ "$(awk '/HugePages_Free/ { print $2 }' /proc/meminfo)" -le 12 ]
+	fill m1 64
+	intact m1
+	gone m1
+	within 20 sh -c "[ \$(awk '/HugePages_Free/ { print \$2 }' /proc/meminfo) = 140 ]"
+	echo 0 >/proc/sys/vm/nr_hugepages
+}
+
+# A guest that may keep less than it uses is swapped, and another one does not notice.
+item_swap() {
+	local cg
+	[ -e /swap ] || {
+		truncate -s 512M /swap.img
+		losetup /dev/loop7 /swap.img
+		mkswap /dev/loop7
+		swapon /dev/loop7
+		touch /swap
+	}
+	guest m1
+	guest m2
+	fill m1 128
+	fill m2 32
+	cg=$(cgroup_of m1)
+	echo 120M >"$cg/memory.max"
+	within 60 sh -c "[ \$(cat $cg/memory.swap.current) -gt 33554432 ]"
+	intact m1
+	echo "figure $(($(cat "$cg/memory.swap.current") >> 20)) MiB of a guest of 256 MiB swapped out by memory.max of 120 MiB"
+	[ "$(cat "$cg/memory.current")" -le $((120 << 20)) ]
+	[ "$(cat "$(cgroup_of m2)/memory.swap.current")" = 0 ]
+	intact m2
+	grep -qx 'oom_kill 0' "$cg/memory.events"
+	gone m1
+	gone m2
+}
+
+# What the balloon takes is free again for others.
+item_balloon() {
+	local before after
+	guest m1
+	fill m1 128
+	in_guest m1 'rm /fill'
+	before=$(smaps m1 Rss)
+	virsh setmem m1 100M --live
+	within 60 sh -c "virsh dommemstat m1 | grep -qE '^actual 102400'"
+	after=$(smaps m1 Rss)
+	echo "figure $before MiB resident, $after after the balloon took 156 MiB"
+	[ $((before - after)) -ge 60 ]
+	virsh setmem m1 256M --live
+	within 60 sh -c "virsh dommemstat m1 | grep -qE '^actual 262144'"
+	fill m1 100
+	intact m1
+	gone m1
+}
+
+# The host moves a guest's pages about while it computes.
+item_compaction() {
+	guest m1
+	fill m1 96
+	(
+		end=$((SECONDS + 20))
+		while [ "$SECONDS" -lt "$end" ]; do
+			echo 1 >/proc/sys/vm/compact_memory
+			echo 3 >/proc/sys/vm/drop_caches
+		done
+	) &
+	for _ in 1 2 3 4; do
+		intact m1
+	done
+	wait
+	intact m1
+	gone m1
+}
+
+run_items "$@"
