@@ -73,7 +73,7 @@ in_guest() {
 		import sys, urllib.parse, urllib.request
 		address, command = sys.argv[1:]
 		url = f"http://{address}/cgi-bin/run?" + urllib.parse.quote(command, safe="")
-		sys.stdout.write(urllib.request.urlopen(url, timeout=20).read().decode())
+		sys.stdout.write(urllib.request.urlopen(url, timeout=120).read().decode())
 	PYTHON
 }
 
@@ -142,6 +142,7 @@ gone() {
 prepare() {
 	"$here/make-guest" $images/guest.img
 	virsh net-start default >/dev/null
+	virsh pool-create-as default dir --target $images >/dev/null
 	case ${device:-/dev/hv} in
 	/dev/hv) [ -d /sys/module/hv ] && [ -c /dev/kvm ] && [ ! -d /sys/module/kvm ] ;;
 	/dev/kvm) [ -d /sys/module/kvm_amd ] ;;

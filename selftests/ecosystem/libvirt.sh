@@ -222,7 +222,7 @@ item_kill() {
 
 item_virt_install() {
 	virt-install --name v1 --memory 256 --vcpus 1 --import --disk none --osinfo detect=off,require=off \
-		--network network=default --graphics none --noautoconsole --virt-type kvm \
+		--network network=default,model=virtio --graphics none --noautoconsole --virt-type kvm \
 		--boot "kernel=/guest/vmlinuz,initrd=$images/guest.img,kernel_args=console=ttyS0 quiet cryptomgr.notests"
 	within 120 answers v1
 	gone v1
@@ -231,11 +231,11 @@ item_virt_install() {
 item_destroy_undefine() {
 	virsh destroy "$g"
 	state_is "$g" 'shut off'
+	virsh pool-refresh default
 	virsh undefine "$g" --remove-all-storage
 	not virsh dominfo "$g"
 	[ ! -e "$images/$g.qcow2" ]
-	[ "$device" != /dev/hv ] || [ "$(cat /sys/module/hv/refcnt)" = 0 ] || sleep 2
-	[ "$device" != /dev/hv ] || [ "$(cat /sys/module/hv/refcnt)" = 0 ]
+	[ "$device" != /dev/hv ] || within 5 grep -qx 0 /sys/module/hv/refcnt
 }
 
 # The next item gets a guest that answers, whatever the last one did.
