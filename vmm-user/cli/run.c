@@ -95,14 +95,21 @@ static const char run_usage[] =
 
 /* ---- The command line ---- */
 
+/* Is there room for one more of an option that can be given @max times? */
+static int need_room(unsigned int nr, unsigned int max, const char *option, const char *arg,
+		     const char *what, struct hv_err *err)
+{
+	if (nr < max)
+		return 0;
+	return hv_err_set(err, -E2BIG, "%s %s: a guest can have %u %s", option, arg, max, what);
+}
+
 static int add_disk(struct hvm_config *cfg, const char *arg, struct hv_err *err)
 {
-	int ret;
+	int ret = need_room(cfg->nr_disks, HVM_MAX_DISKS, "--disk", arg, "disks", err);
 
-	if (cfg->nr_disks == HVM_MAX_DISKS)
-		return hv_err_set(err, -E2BIG, "--disk %s: a guest can have %d disks", arg,
-				  HVM_MAX_DISKS);
-	ret = hvm_parse_disk(arg, &cfg->disk[cfg->nr_disks], err);
+	if (!ret)
+		ret = hvm_parse_disk(arg, &cfg->disk[cfg->nr_disks], err);
 	if (!ret)
 		cfg->nr_disks++;
 	return ret;
@@ -110,12 +117,10 @@ static int add_disk(struct hvm_config *cfg, const char *arg, struct hv_err *err)
 
 static int add_net(struct hvm_config *cfg, const char *arg, struct hv_err *err)
 {
-	int ret;
+	int ret = need_room(cfg->nr_nets, HVM_MAX_NETS, "--net", arg, "network cards", err);
 
-	if (cfg->nr_nets == HVM_MAX_NETS)
-		return hv_err_set(err, -E2BIG, "--net %s: a guest can have %d network cards", arg,
-				  HVM_MAX_NETS);
-	ret = hvm_parse_net(arg, &cfg->net[cfg->nr_nets], err);
+	if (!ret)
+		ret = hvm_parse_net(arg, &cfg->net[cfg->nr_nets], err);
 	if (!ret)
 		cfg->nr_nets++;
 	return ret;
@@ -123,12 +128,10 @@ static int add_net(struct hvm_config *cfg, const char *arg, struct hv_err *err)
 
 static int add_port(struct hvm_config *cfg, const char *arg, struct hv_err *err)
 {
-	int ret;
+	int ret = need_room(cfg->nr_ports, HVM_MAX_PORTS, "--port", arg, "ports", err);
 
-	if (cfg->nr_ports == HVM_MAX_PORTS)
-		return hv_err_set(err, -E2BIG, "--port %s: a guest can have %d ports", arg,
-				  HVM_MAX_PORTS);
-	ret = hvm_parse_port(arg, &cfg->port[cfg->nr_ports], err);
+	if (!ret)
+		ret = hvm_parse_port(arg, &cfg->port[cfg->nr_ports], err);
 	if (!ret)
 		cfg->nr_ports++;
 	return ret;
