@@ -10,7 +10,7 @@ build_debian() {
 	packages=systemd-sysv,udev,dbus,polkitd,apparmor,libvirt-daemon-system,libvirt-clients,virtinst
 	packages+=,qemu-system-x86,qemu-utils,ovmf,swtpm,swtpm-tools,dnsmasq-base,passt,iptables,nftables,iproute2
 	packages+=,kmod,procps,busybox,e2fsprogs,util-linux,strace,python3,netcat-openbsd,nfs-kernel-server,nfs-common
-	packages+=,open-iscsi,tgt,openssh-server,openssh-client,socat,grub-pc-bin,xorriso,mtools,xxd,gdb-minimal,liburing2,zlib1g,libzstd1,libjansson4
+	packages+=,open-iscsi,tgt,grub-pc-bin,xorriso,mtools,xxd,gdb-minimal,liburing2,zlib1g,libzstd1,libjansson4
 	case $release in
 	12) suite=bookworm ;;
 	13) suite=trixie packages+=,virtiofsd ;;

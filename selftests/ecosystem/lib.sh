@@ -67,13 +67,13 @@ address() {
 	virsh -q domifaddr "$1" | awk '{ sub("/.*", "", $4); print $4; exit }'
 }
 
-# in_guest NAME COMMAND: its output. The guest's web server runs it.
+# in_guest NAME COMMAND: its output. The guest's web server runs it; PATIENCE: seconds, if it takes longer.
 in_guest() {
-	python3 - "$(address "$1")" "$2" <<-'PYTHON'
+	python3 - "$(address "$1")" "$2" "${PATIENCE:-20}" <<-'PYTHON'
 		import sys, urllib.parse, urllib.request
-		address, command = sys.argv[1:]
+		address, command, patience = sys.argv[1:]
 		url = f"http://{address}/cgi-bin/run?" + urllib.parse.quote(command, safe="")
-		sys.stdout.write(urllib.request.urlopen(url, timeout=120).read().decode())
+		sys.stdout.write(urllib.request.urlopen(url, timeout=int(patience)).read().decode())
 	PYTHON
 }
 

@@ -30,12 +30,12 @@ ksm() {
 
 # fill NAME MIB: that much of the guest's memory is in use, and its sum known.
 fill() {
-	in_guest "$1" "rm -f /fill; head -c $(($2 * 1048576)) /dev/urandom >/fill; md5sum /fill" >"/tmp/$1.sum"
+	PATIENCE=120 in_guest "$1" "rm -f /fill; head -c $(($2 * 1048576)) /dev/urandom >/fill; md5sum /fill" >"/tmp/$1.sum"
 	[ "$(wc -c <"/tmp/$1.sum")" -gt 32 ]
 }
 
 intact() {
-	in_guest "$1" 'md5sum /fill' | cmp - "/tmp/$1.sum"
+	PATIENCE=120 in_guest "$1" 'md5sum /fill' | cmp - "/tmp/$1.sum"
 }
 
 guest() {
