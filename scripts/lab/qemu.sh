@@ -18,6 +18,15 @@ port_fifo() {
 	machine+=(-chardev "pipe,id=$1,path=$run/$1" -device "virtserialport,chardev=$1,name=hv.$1")
 }
 
+# link_card PATH END: a network card whose cable ends in the other run's.
+link_card() {
+	local path other=$((3 - $2))
+	path=$(realpath -m "$1")
+	rm -f "$path.$2"
+	machine+=(-netdev "dgram,id=link,local.type=unix,local.path=$path.$2,remote.type=unix,remote.path=$path.$other")
+	machine+=(-device "virtio-net-pci,netdev=link,mac=52:54:00:00:0f:0$2")
+}
+
 # Set machine to the command that runs the emulated host.
 machine_command() {
 	local disk nested n=0
@@ -46,6 +55,7 @@ machine_command() {
 		machine+=(-drive "file=$disk,format=raw,if=none,id=disk$n,readonly=on,cache=unsafe")
 		machine+=(-device "virtio-blk-pci,drive=disk$n")
 	done
+	[ -z "$link" ] || link_card "${link%,?}" "${link##*,}"
 	machine+=(-device virtio-serial-pci -chardev "file,id=status,path=$run/status")
 	machine+=(-device "virtserialport,chardev=status,name=hv.status")
 	if [ "$mode" = shell ]; then

@@ -54,6 +54,10 @@ item() {
 	echo "# $name: $((SECONDS - t0)) s"
 }
 
+libvirt_major() {
+	virsh --version | cut -d. -f1
+}
+
 state() {
 	virsh domstate "$1" | head -n 1
 }
@@ -67,14 +71,18 @@ address() {
 	virsh -q domifaddr "$1" | awk '{ sub("/.*", "", $4); print $4; exit }'
 }
 
-# in_guest NAME COMMAND: its output. The guest's web server runs it; PATIENCE: seconds, if it takes longer.
-in_guest() {
-	python3 - "$(address "$1")" "$2" "${PATIENCE:-20}" <<-'PYTHON'
+# ask ADDRESS COMMAND: its output. A web server there runs it; PATIENCE: seconds, if it takes longer.
+ask() {
+	python3 - "$1" "$2" "${PATIENCE:-20}" <<-'PYTHON'
 		import sys, urllib.parse, urllib.request
 		address, command, patience = sys.argv[1:]
 		url = f"http://{address}/cgi-bin/run?" + urllib.parse.quote(command, safe="")
 		sys.stdout.write(urllib.request.urlopen(url, timeout=int(patience)).read().decode())
 	PYTHON
+}
+
+in_guest() {
+	ask "$(address "$1")" "$2"
 }
 
 # guest_says NAME TEXT COMMAND: that is what it prints.
@@ -86,6 +94,16 @@ answers() {
 	guest_says "$1" alive 'echo alive'
 }
 
+# fill NAME MIB: that much of the guest's memory is in use, and its sum known.
+fill() {
+	PATIENCE=120 in_guest "$1" "rm -f /fill; head -c $(($2 * 1048576)) /dev/urandom >/fill; md5sum /fill" >"/tmp/$1.sum"
+	[ "$(wc -c <"/tmp/$1.sum")" -gt 32 ]
+}
+
+intact() {
+	PATIENCE=120 in_guest "$1" 'md5sum /fill' | cmp - "/tmp/$1.sum"
+}
+
 # overlay NAME: a qcow2 overlay of the lab's base image, for a guest's disk.
 overlay() {
 	[ -e $images/base.qcow2 ] || cp /guest/base.qcow2 $images/base.qcow2
@@ -93,12 +111,13 @@ overlay() {
 	qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 "$images/$1.qcow2"
 }
 
-# domain NAME [KERNEL-ARGUMENT]: the XML of a guest. MACHINE, CPUS, MEM (MiB), DISK (none) change it; EXTRA is
-# put among the devices.
+# domain NAME [KERNEL-ARGUMENT]: the XML of a guest. MACHINE, CPUS, CPU (its mode), MEM (MiB), DISK (none, or a
+# qcow2 file), CACHE (of the disk) and NETWORK change it; EXTRA is put among the devices.
 domain() {
 	local name=$1 disk=''
-	[ "${DISK:-}" = none ] || disk="<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
-		<source file='$images/$name.qcow2'/><target dev='vda' bus='virtio'/></disk>"
+	[ "${DISK:-}" = none ] || disk="<disk type='file' device='disk'>
+		<driver name='qemu' type='qcow2' cache='${CACHE:-default}'/>
+		<source file='${DISK:-$images/$name.qcow2}'/><target dev='vda' bus='virtio'/></disk>"
 	cat <<-XML
 		<domain type='kvm'>
 		<name>$name</name><memory unit='MiB'>${MEM:-256}</memory>
@@ -106,11 +125,11 @@ domain() {
 		<os><type arch='x86_64' machine='${MACHINE:-q35}'>hvm</type>
 		<kernel>/guest/vmlinuz</kernel><initrd>$images/guest.img</initrd>
 		<cmdline>console=ttyS0 quiet cryptomgr.notests ${2:-}</cmdline></os>
-		<features><acpi/><pae/></features><cpu mode='host-passthrough'/>
+		<features><acpi/><pae/></features><cpu mode='${CPU:-host-passthrough}'/>
 		<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>preserve</on_crash>
 		<devices>$disk
 		<controller type='usb' model='none'/>
-		<interface type='network'><source network='default'/><model type='virtio'/></interface>
+		<interface type='network'><source network='${NETWORK:-default}'/><model type='virtio'/></interface>
 		<serial type='pty'><log file='/var/log/libvirt/qemu/$name-console.log' append='on'/></serial>
 		<memballoon model='virtio'><stats period='1'/></memballoon>
 		<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
@@ -119,9 +138,9 @@ domain() {
 	XML
 }
 
-# define NAME [KERNEL-ARGUMENT]: the guest of domain(), with its disk, not started.
+# define NAME [KERNEL-ARGUMENT]: the guest of domain(), with its disk unless that is given, not started.
 define() {
-	[ "${DISK:-}" = none ] || overlay "$1"
+	[ -n "${DISK:-}" ] || overlay "$1"
 	domain "$@" >"/tmp/$1.xml"
 	virsh define --validate "/tmp/$1.xml"
 }

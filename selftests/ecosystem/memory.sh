@@ -28,16 +28,6 @@ ksm() {
 	cat "/sys/kernel/mm/ksm/$1"
 }
 
-# fill NAME MIB: that much of the guest's memory is in use, and its sum known.
-fill() {
-	PATIENCE=120 in_guest "$1" "rm -f /fill; head -c $(($2 * 1048576)) /dev/urandom >/fill; md5sum /fill" >"/tmp/$1.sum"
-	[ "$(wc -c <"/tmp/$1.sum")" -gt 32 ]
-}
-
-intact() {
-	PATIENCE=120 in_guest "$1" 'md5sum /fill' | cmp - "/tmp/$1.sum"
-}
-
 guest() {
 	gone "$1"
 	DISK=none CPUS=1 define "$1" >/dev/null
