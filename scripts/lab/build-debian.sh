@@ -10,10 +10,13 @@ build_debian() {
 	packages=systemd-sysv,udev,dbus,polkitd,apparmor,libvirt-daemon-system,libvirt-clients,virtinst
 	packages+=,qemu-system-x86,qemu-utils,ovmf,swtpm,swtpm-tools,dnsmasq-base,passt,iptables,nftables,iproute2
 	packages+=,kmod,procps,busybox,e2fsprogs,util-linux,strace,python3,netcat-openbsd,nfs-kernel-server,nfs-common
-	packages+=,open-iscsi,tgt,grub-pc-bin,xorriso,mtools,xxd,gdb-minimal,liburing2,zlib1g,libzstd1,libjansson4
+	packages+=,open-iscsi,tgt,lvm2,grub-pc-bin,xorriso,mtools,xxd,gdb-minimal,liburing2,zlib1g,libzstd1,libjansson4
 	case $release in
 	12) suite=bookworm ;;
-	13) suite=trixie packages+=,virtiofsd ;;
+	13)
+		suite=trixie
+		packages+=,virtiofsd,libvirt-daemon-driver-storage-logical,libvirt-daemon-driver-storage-iscsi
+		;;
 	esac
 	mapfile -t lines < <(apt_lines $suite $suite-updates $suite-security)
 	bootstrap "$dir/root" $suite "$packages" "${lines[@]}"

@@ -91,6 +91,11 @@ item_hugetlbfs() {
 	echo 0 >/proc/sys/vm/nr_hugepages
 }
 
+# swapped CGROUP MIB: more than that much of its memory is swapped out.
+swapped() {
+	[ $(($(cat "$1/memory.swap.current") >> 20)) -gt "$2" ]
+}
+
 # A guest that may keep less than it uses is swapped, and another one does not notice.
 item_swap() {
 	local cg
@@ -107,7 +112,7 @@ item_swap() {
 	fill m2 32
 	cg=$(cgroup_of m1)
 	echo 120M >"$cg/memory.max"
-	within 60 sh -c "[ \$(cat $cg/memory.swap.current) -gt 33554432 ]"
+	within 60 swapped "$cg" 32
 	intact m1
 	echo "figure $(($(cat "$cg/memory.swap.current") >> 20)) MiB of a guest of 256 MiB swapped out by memory.max of 120 MiB"
 	[ "$(cat "$cg/memory.current")" -le $((120 << 20)) ]
