@@ -79,16 +79,16 @@ item_uefi_secure() {
 # From a disk, as BIOS and GRUB do it.
 item_grub() {
 	local stage=/tmp/grub
-	mkdir -p $stage/boot/grub
-	cp /guest/vmlinuz "$images/guest.img" $stage/boot/
-	cat >$stage/boot/grub/grub.cfg <<-'CFG'
+	mkdir -p "$stage/boot/grub"
+	cp /guest/vmlinuz "$images/guest.img" "$stage/boot/"
+	cat >"$stage"/boot/grub/grub.cfg <<-'CFG'
 		set timeout=0
 		menuentry guest {
 			linux /boot/vmlinuz console=ttyS0 quiet cryptomgr.notests hv.grub
 			initrd /boot/guest.img
 		}
 	CFG
-	grub-mkrescue -o "$images/grub.raw" $stage
+	grub-mkrescue -o "$images/grub.raw" "$stage"
 	EXTRA="<disk type='file' device='disk'><driver name='qemu' type='raw'/>
 		<source file='$images/grub.raw'/><target dev='vda' bus='virtio'/><boot order='1'/></disk>" \
 		guest '/<kernel>/d; s,<cmdline>.*</os>,</os>,'

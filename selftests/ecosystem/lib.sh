@@ -96,12 +96,14 @@ answers() {
 
 # fill NAME MIB: that much of the guest's memory is in use, and its sum known.
 fill() {
-	PATIENCE=120 in_guest "$1" "rm -f /fill; head -c $(($2 * 1048576)) /dev/urandom >/fill; md5sum /fill" >"/tmp/$1.sum"
-	[ "$(wc -c <"/tmp/$1.sum")" -gt 32 ]
+	PATIENCE=120 in_guest "$1" "rm -f /tmp/fill; head -c $(($2 * 1048576)) /dev/urandom >/tmp/fill && md5sum /tmp/fill" |
+		tee "/tmp/$1.sum"
+	grep -qE '^[0-9a-f]{32} ' "/tmp/$1.sum"
 }
 
 intact() {
-	PATIENCE=120 in_guest "$1" 'md5sum /fill' | cmp - "/tmp/$1.sum"
+	PATIENCE=120 in_guest "$1" 'md5sum /tmp/fill' | tee "/tmp/$1.sum.now"
+	cmp "/tmp/$1.sum.now" "/tmp/$1.sum"
 }
 
 # overlay NAME: a qcow2 overlay of the lab's base image, for a guest's disk.

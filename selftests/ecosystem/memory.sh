@@ -40,7 +40,7 @@ item_ksm() {
 	guest m1
 	guest m2
 	for m in m1 m2; do
-		in_guest "$m" 'yes hypervisor | head -c 33554432 >/same; md5sum /same' >"/tmp/$m.same"
+		in_guest "$m" 'yes hypervisor | head -c 33554432 >/tmp/same; md5sum /tmp/same' >"/tmp/$m.same"
 	done
 	before=$(ksm pages_sharing)
 	echo 20000 >/sys/kernel/mm/ksm/pages_to_scan
@@ -48,14 +48,14 @@ item_ksm() {
 	echo 1 >/sys/kernel/mm/ksm/run
 	within 120 sh -c "[ \$(cat /sys/kernel/mm/ksm/pages_sharing) -gt $((before + 12000)) ]"
 	echo "figure $(($(ksm pages_sharing) / 256)) MiB shared between two guests of 256 MiB"
-	in_guest m1 'yes something-else | head -c 16777216 | dd of=/same conv=notrunc bs=64k 2>/dev/null; md5sum /same' >/tmp/m1.new
-	in_guest m2 'md5sum /same' | cmp - /tmp/m2.same
+	in_guest m1 'yes something-else | head -c 16777216 | dd of=/tmp/same conv=notrunc bs=64k 2>/dev/null; md5sum /tmp/same' >/tmp/m1.new
+	in_guest m2 'md5sum /tmp/same' | cmp - /tmp/m2.same
 	not cmp /tmp/m1.new /tmp/m1.same
-	in_guest m1 'md5sum /same' | cmp - /tmp/m1.new
+	in_guest m1 'md5sum /tmp/same' | cmp - /tmp/m1.new
 	echo 2 >/sys/kernel/mm/ksm/run
 	within 60 grep -qx 0 /sys/kernel/mm/ksm/pages_sharing
-	in_guest m1 'md5sum /same' | cmp - /tmp/m1.new
-	in_guest m2 'md5sum /same' | cmp - /tmp/m2.same
+	in_guest m1 'md5sum /tmp/same' | cmp - /tmp/m1.new
+	in_guest m2 'md5sum /tmp/same' | cmp - /tmp/m2.same
 	gone m1
 	gone m2
 }
@@ -128,7 +128,7 @@ item_balloon() {
 	local before after
 	guest m1
 	fill m1 128
-	in_guest m1 'rm /fill'
+	in_guest m1 'rm /tmp/fill'
 	before=$(smaps m1 Rss)
 	virsh setmem m1 100M --live
 	within 60 sh -c "virsh dommemstat m1 | grep -qE '^actual 102400'"
@@ -139,6 +139,56 @@ item_balloon() {
 	within 60 sh -c "virsh dommemstat m1 | grep -qE '^actual 262144'"
 	fill m1 100
 	intact m1
+	gone m1
+}
+
+less_resident() {
+	[ "$(smaps "$1" Rss)" -lt "$2" ]
+}
+
+# What a guest has freed it says, and the host has it back without being asked.
+item_free_page_reporting() {
+	local before
+	gone m1
+	DISK=none CPUS=1 domain m1 | sed "s,<memballoon model='virtio',& freePageReporting='on'," >/tmp/m1.xml
+	virsh define --validate /tmp/m1.xml
+	started m1
+	fill m1 128
+	before=$(smaps m1 Rss)
+	in_guest m1 'rm /tmp/fill'
+	within 90 less_resident m1 $((before - 90))
+	echo "figure $before MiB resident, $(smaps m1 Rss) after the guest freed 128 MiB"
+	fill m1 100
+	intact m1
+	gone m1
+}
+
+# More memory while the guest runs, and less again.
+item_hotplug() {
+	local before
+	gone m1
+	DISK=none CPUS=1 domain m1 | sed "s,<memory ,<maxMemory slots='4' unit='MiB'>1024</maxMemory>&,
+		s,<vcpu current='1'>,<vcpu>,
+		s,<cpu mode='host-passthrough'/>,<cpu mode='host-passthrough'><numa>\
+<cell id='0' cpus='0' memory='256' unit='MiB'/></numa></cpu>," >/tmp/m1.xml
+	virsh define --validate /tmp/m1.xml
+	started m1
+	before=$(in_guest m1 "awk '/MemTotal/ { print \$2 }' /proc/meminfo")
+	cat >/tmp/dimm.xml <<-XML
+		<memory model='dimm'><target><size unit='MiB'>256</size><node>0</node></target></memory>
+	XML
+	virsh attach-device m1 /tmp/dimm.xml --live
+	# shellcheck disable=SC2016 # the guest's variables
+	within 30 guest_says m1 yes 'cd /sys/devices/system/memory
+		for b in memory*; do [ "$(cat $b/state)" = online ] || echo online_movable >$b/state; done
+		awk "/MemTotal/ && \$2 > '$((before + 200000))' { print \"yes\" }" /proc/meminfo'
+	in_guest m1 'mount -o remount,size=95% /tmp'
+	fill m1 300
+	intact m1
+	in_guest m1 'rm /tmp/fill'
+	virsh detach-device m1 /tmp/dimm.xml --live
+	within 60 sh -c "! virsh dumpxml m1 | grep -q \"memory model='dimm'\""
+	within 20 answers m1
 	gone m1
 }
 

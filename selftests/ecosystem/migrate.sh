@@ -116,7 +116,7 @@ guest() {
 	within 180 answers "$g"
 	fill "$g" 24
 	# shellcheck disable=SC2016 # the guest's variables
-	in_guest "$g" '(n=0; while :; do n=$((n + 1)); yes "round $n" | head -c 16777216 | dd of=/dirty bs=64k conv=notrunc
+	in_guest "$g" '(n=0; while :; do n=$((n + 1)); yes "round $n" | head -c 16777216 | dd of=/tmp/dirty bs=64k conv=notrunc
 		echo $n >/rounds; sleep 0.2; done) >/dev/null 2>&1 &'
 	within 30 guest_says "$g" yes '[ -s /rounds ] && echo yes'
 }
