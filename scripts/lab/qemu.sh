@@ -24,7 +24,7 @@ link_card() {
 	path=$(realpath -m "$1")
 	rm -f "$path.$2"
 	machine+=(-netdev "dgram,id=link,local.type=unix,local.path=$path.$2,remote.type=unix,remote.path=$path.$other")
-	machine+=(-device "virtio-net-pci,netdev=link,mac=52:54:00:00:0f:0$2")
+	machine+=(-device "virtio-net-pci,netdev=link,romfile=,mac=52:54:00:00:0f:0$2")
 }
 
 # Set machine to the command that runs the emulated host.
