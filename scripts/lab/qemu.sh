@@ -26,7 +26,7 @@ machine_command() {
 	machine=("$qemu/bin/qemu-system-x86_64" -nodefaults -no-user-config -display none -no-reboot
 		-smp "$cpus" -m "$mem" -cpu max)
 	# What ended it, should it end without a word.
-	machine+=(-d cpu_reset,trace:qemu_system_shutdown_request -D "$run/machine.log")
+	machine+=(-d "cpu_reset,trace:qemu_system_shutdown_request" -D "$run/machine.log")
 	# Its firmware is the emulated host's QEMU's.
 	machine+=(-L "$hosttree/root/usr/share/qemu" -L "$hosttree/root/usr/share/seabios")
 	# KVM only where it can give the lab's host SVM; anything else is left alone.
