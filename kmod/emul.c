@@ -93,8 +93,9 @@ static int hv_decode(struct hv_vcpu *vcpu, bool may_sleep, struct hv_insn *insn)
 			hv_queue_page_fault(vcpu, at, error);
 			return HV_NEXT_RESUME;
 		}
-		if (ret == -EAGAIN && !may_sleep)
-			return HV_NEXT_SLEEP;
+		/* If it may sleep, the tables would not hold still: let the guest try again. */
+		if (ret == -EAGAIN)
+			return may_sleep ? HV_NEXT_RESUME : HV_NEXT_SLEEP;
 		if (ret)
 			return hv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
 		got += part;
@@ -149,8 +150,10 @@ static int hv_patch_hypercall(struct hv_vcpu *vcpu, u8 native, bool may_sleep)
 
 	for (i = 0; i < sizeof(other); i++) {
 		r = hv_fetch(vcpu, la + i, &byte, 1, may_sleep, &got, &error);
+		if (r == -EAGAIN)
+			return may_sleep ? HV_NEXT_RESUME : HV_NEXT_SLEEP;
 		if (r)
-			return r == -EAGAIN && !may_sleep ? HV_NEXT_SLEEP : HV_NEXT_NONE;
+			return HV_NEXT_NONE;
 		if (byte != other[i])
 			return HV_NEXT_NONE;
 	}
@@ -164,9 +167,9 @@ static int hv_patch_hypercall(struct hv_vcpu *vcpu, u8 native, bool may_sleep)
 		r = hv_guest_write(vcpu->vm, gpa, &native, 1);
 	else if (!r && hv_guest_write_nofault(vcpu->vm, gpa, &native, 1))
 		r = -EAGAIN;
-	if (r)
-		return !may_sleep ? HV_NEXT_SLEEP : HV_NEXT_NONE;
-	return HV_NEXT_RESUME;
+	if (r && r != -EAGAIN)
+		return HV_NEXT_NONE;
+	return r && !may_sleep ? HV_NEXT_SLEEP : HV_NEXT_RESUME;
 }
 
 int hv_exit_undefined(struct hv_vcpu *vcpu, u8 native, bool may_sleep)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The guest's page tables, walked for a vCPU; see gva.h. */
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <asm/processor-flags.h>
 
@@ -119,15 +118,6 @@ static bool hv_walk_quick(struct hv_vcpu *vcpu, u64 la, u32 access, u64 *gpa)
 	return true;
 }
 
-/* Tables that others change all the time: no reason to fail, for who can wait. */
-static bool hv_walk_again(int ret, bool may_sleep)
-{
-	if (ret != -EAGAIN || !may_sleep || fatal_signal_pending(current))
-		return false;
-	cond_resched();
-	return true;
-}
-
 static noinline int hv_walk_fully(struct hv_vcpu *vcpu, u64 la, u32 access, bool may_sleep,
 				  u64 *gpa, u32 *error)
 {
@@ -148,9 +138,7 @@ static noinline int hv_walk_fully(struct hv_vcpu *vcpu, u64 la, u32 access, bool
 	struct hv_walk_result res;
 	int ret;
 
-	do {
-		ret = hv_walk(&env, la, access, &res);
-	} while (hv_walk_again(ret, may_sleep));
+	ret = hv_walk(&env, la, access, &res);
 	*gpa = res.gpa;
 	*error = res.error;
 	return ret;

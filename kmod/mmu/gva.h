@@ -8,7 +8,8 @@
 
 /*
  * Translate as the guest would for @access (HV_WALK_*). 0 and *gpa; HV_WALK_FAULT and *error, the
- * page-fault error code; -EAGAIN when it must wait and may not, or the thread is being killed;
+ * page-fault error code; -EAGAIN when it must sleep and may not, or when the guest kept changing
+ * the tables: it is to execute the instruction again, so that requests and signals have their turn;
  * -EFAULT when a table is not in memory.
  */
 int hv_gva_translate(struct hv_vcpu *vcpu, u64 la, u32 access, bool may_sleep, u64 *gpa,

@@ -34,8 +34,11 @@
 #define PTE_PK_SHIFT	59
 
 #define MAX_LEVELS	5
-/* Walks that lost a race for an A or D bit before the caller is told. */
-#define MAX_TRIES	16
+/*
+ * Walks that lost a race for an A or D bit before the caller is told. Other processors that walk the
+ * same tables win at most one race for each of their bits; more are lost only to who clears bits.
+ */
+#define MAX_TRIES	64
 
 /* How the current mode walks. */
 struct geometry {

@@ -101,3 +101,14 @@ machine_command() {
 	machine=(env -C "$run" ${deterministic:+BOCHS_SEED=1} sh -c 'exec "$0" "$@" >>emulator.log 2>&1'
 		"$bochs/bochs" -q -f bochsrc)
 }
+
+# Why Bochs ended, in words: it panics when the host resets itself or a processor has a triple fault.
+machine_ended() {
+	local panic
+	panic=$(sed -n 's/.*>>PANIC<< //p' "$run/bochs.log" 2>/dev/null | tail -n 1)
+	if [ -n "$panic" ]; then
+		echo "the emulator stopped: $panic"
+	else
+		echo "it switched itself off, or the emulator failed (status $rc)"
+	fi
+}

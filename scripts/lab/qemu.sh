@@ -34,6 +34,8 @@ machine_command() {
 	cmdline+=' no_timer_check'
 	machine=("$qemu/bin/qemu-system-x86_64" -nodefaults -no-user-config -display none -no-reboot
 		-smp "$cpus" -m "$mem" -cpu max)
+	# What ended it, should it end without a word.
+	machine+=(-d "cpu_reset,trace:qemu_system_shutdown_request" -D "$run/machine.log")
 	# Its firmware is the emulated host's QEMU's.
 	machine+=(-L "$hosttree/root/usr/share/qemu" -L "$hosttree/root/usr/share/seabios")
 	# KVM only where it can give the lab's host SVM; anything else is left alone.
@@ -64,5 +66,18 @@ machine_command() {
 		# Not QEMU's own stdio: with nothing on its input it counts as disconnected.
 		port_fifo out
 		[ "$merge" = 1 ] || port_fifo err
+	fi
+}
+
+# Why QEMU ended, in words; status 0 says little, as a host that resets ends it like one that switches itself off.
+machine_ended() {
+	if [ "$rc" != 0 ]; then
+		echo "the emulator failed with status $rc"
+	elif grep -q '^Triple fault' "$run/machine.log"; then
+		echo "a processor had a triple fault"
+	elif grep -q '^qemu_system_shutdown_request ' "$run/machine.log"; then
+		echo "it switched itself off"
+	else
+		echo "it reset itself"
 	fi
 }

@@ -64,6 +64,12 @@ lab --log "$tmp/log" -- sh -c 'echo c >/proc/sysrq-trigger; sleep 30' >"$tmp/out
 check panic_status test $? = 125
 check panic_shown grep -q 'Kernel panic' "$tmp/err"
 check log_kept grep -q 'Kernel panic' "$tmp/log"
+check reset_told grep -qE 'before the command did: (it reset itself|the emulator stopped: reset)' "$tmp/err"
+
+# A host that resets itself by a triple fault leaves nothing in its log.
+lab --append reboot=t -- sh -c 'echo b >/proc/sysrq-trigger; sleep 30' >"$tmp/out" 2>"$tmp/err"
+check triple_fault_status test $? = 125
+check triple_fault_told grep -qE 'a processor had a triple fault|the emulator stopped: exception\(\): 3rd' "$tmp/err"
 
 # Every change of this setting has all processors answer, idle ones too. An emulator that forgot to wake them
 # did so where the first one had started the other itself, and not always.

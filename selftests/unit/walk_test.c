@@ -336,6 +336,9 @@ static bool test_races(void)
 	m.races = 3;
 	CHECK(!walk(LA, HV_WALK_WRITE) && r.gpa == (PAGE | 0xabc));
 	setup_long(&m, &env);
+	m.races = 4 + 1;	/* an A bit each, D: all that other walks can win */
+	CHECK(!walk(LA, HV_WALK_WRITE) && !m.races);
+	setup_long(&m, &env);
 	m.always_race = true;
 	CHECK(walk(LA, 0) == -EAGAIN && m.reads < 1000);
 	setup_long(&m, &env);
