@@ -15,6 +15,10 @@ static int check_counts(struct qcow2_counts *c, struct blk_check_result *res)
 	for (i = 0; i < max; i++) {
 		uint64_t n = i < c->clusters ? c->n[i] : 0;
 
+		if (i >= c->clusters && !c->q->rt[i >> c->q->rb_bits]) {
+			i |= (1ull << c->q->rb_bits) - 1;	/* a block that is not there */
+			continue;
+		}
 		ret = qcow2_refcount_get(c->q, i, &on_disk);
 		if (ret)
 			return qcow2_count_fail(c, ret, "cannot read refcounts");
