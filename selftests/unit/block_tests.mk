@@ -23,3 +23,8 @@ UNIT_TESTS += block_test
 block_test_SRCS := selftests/unit/block_test.c $(BLOCK_TEST_SRCS)
 block_test_CFLAGS :=
 block_test_LIBS := $(BLOCK_TEST_LIBS)
+
+UNIT_TESTS += qcow2_snapshot_test
+qcow2_snapshot_test_SRCS := selftests/unit/qcow2_snapshot_test.c $(BLOCK_TEST_SRCS)
+qcow2_snapshot_test_CFLAGS :=
+qcow2_snapshot_test_LIBS := $(BLOCK_TEST_LIBS)

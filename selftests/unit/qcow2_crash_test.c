@@ -8,6 +8,10 @@
  *
  * At each point qemu-img check must find no error (and no leak, for a kill outside of a flush), and
  * every sector must hold what the last completed flush saw, or something written since.
+ *
+ * Two kinds of runs: a few points, all checked by qemu-img; and many on small disks, internal
+ * snapshots among the requests, checked by our own checker and one in a hundred by qemu-img too.
+ * HV_CRASH_POINTS says how many ("make check-disk": 100000).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,8 +22,13 @@
 
 #include "block_util.h"
 
-#define DISK_SIZE	(4u << 20)
-#define SECTORS		(DISK_SIZE / 512)
+#define DISK_SIZE	(4u << 20)	/* at most */
+#define SMALL_DISK	(256u << 10)
+#define MAX_SECTORS	(DISK_SIZE / 512)
+#define MANY_DEFAULT	2000
+#define QEMU_EVERY	100		/* of many points */
+#define MAX_SNAPS	3
+#define OP_APPLY	((enum blk_op)100)	/* sector: number of the snapshot */
 #define MAX_EVENTS	60000
 #define MAX_FILE	(48u << 20)
 
@@ -44,7 +53,11 @@ static struct guest_op ops[4096];
 static size_t n_ops;
 static uint8_t *before;			/* the file when recording began */
 static uint64_t before_size;
-static uint64_t base_id[SECTORS];	/* sector contents when recording began */
+static uint64_t disk_size = DISK_SIZE, sectors = MAX_SECTORS;
+static bool many;			/* the second kind of run */
+static unsigned int points_done, points_by_qemu;
+static uint64_t snap_id[MAX_SNAPS][MAX_SECTORS];
+static uint64_t base_id[MAX_SECTORS];	/* sector contents when recording began */
 static uint8_t file_buf[MAX_FILE];	/* the file being rebuilt */
 static uint64_t file_len;
 
@@ -116,12 +129,12 @@ static void apply(const struct event *e)
 }
 
 /* Some of the sectors that it touches. */
-static void apply_torn(const struct event *e, struct rnd *r)
+static void apply_torn(const struct event *e, unsigned int luck, struct rnd *r)
 {
 	uint64_t pos, n;
 
 	if (e->op == BLK_FILE_TRUNCATE || !rnd_below(r, 3)) {
-		if (rnd_below(r, 2))
+		if (rnd_below(r, 8) < luck)
 			apply(e);
 		return;
 	}
@@ -129,7 +142,7 @@ static void apply_torn(const struct event *e, struct rnd *r)
 		n = 512 - ((e->off + pos) & 511);
 		if (n > e->len - pos)
 			n = e->len - pos;
-		if (rnd_below(r, 2))
+		if (rnd_below(r, 8) < luck)
 			apply_bytes(e, pos, n);
 	}
 }
@@ -144,6 +157,9 @@ static void rebuild_start(void)
 /* As after a power loss when @n changes had been made. */
 static void rebuild_power_loss(size_t n, struct rnd *r)
 {
+	/* Of eight pieces that are not durable, as many are there. */
+	static const unsigned int lucks[] = { 4, 1, 7 };
+	unsigned int luck = lucks[rnd_below(r, 3)];
 	size_t i, durable = 0, begin = 0;
 
 	for (i = 0; i < n; i++) {
@@ -157,7 +173,7 @@ static void rebuild_power_loss(size_t n, struct rnd *r)
 		if (i < durable)
 			apply(&events[i]);
 		else if (events[i].op != BLK_FILE_SYNC && events[i].op != BLK_FILE_SYNC_BEGIN)
-			apply_torn(&events[i], r);
+			apply_torn(&events[i], luck, r);
 	}
 }
 
@@ -170,13 +186,18 @@ static void rebuild_write(void)
 
 /* ---- checking a point ---- */
 
+static bool is_flush(const struct guest_op *o)
+{
+	return o->op == BLK_FLUSH || o->op == OP_APPLY;
+}
+
 /* Is a flush under way when @n changes have been made? Closing is one. */
 static bool in_flush(size_t n)
 {
 	size_t i;
 
 	for (i = 0; i < n_ops; i++)
-		if (ops[i].op == BLK_FLUSH && ops[i].submitted < n && n < ops[i].completed)
+		if (is_flush(&ops[i]) && ops[i].submitted < n && n < ops[i].completed)
 			return true;
 	return false;
 }
@@ -191,6 +212,12 @@ static bool content_ok(uint64_t s, uint64_t id, size_t n, size_t flush)
 	for (i = 0; i < n_ops && ops[i].submitted < n; i++) {
 		const struct guest_op *o = &ops[i];
 
+		if (o->op == OP_APPLY) {
+			current = snap_id[o->sector][s];
+			gone = false;
+			ok = id == current || (ok && i > flush);
+			continue;
+		}
 		if (i == flush) {
 			/* From here on, what it saw, or newer. */
 			ok = id == current || (gone && !id);
@@ -214,32 +241,28 @@ static bool content_ok(uint64_t s, uint64_t id, size_t n, size_t flush)
 static void read_disk(uint8_t *raw, bool by_qemu)
 {
 	struct blk_image *img;
-	struct test_queue tq;
 
 	if (by_qemu) {
 		run("qemu-img convert -f qcow2 -O raw crash crash.raw");
-		file_read_at("crash.raw", 0, raw, DISK_SIZE);
+		file_read_at("crash.raw", 0, raw, disk_size);
 		return;
 	}
 	img = test_open("crash", BLK_FORMAT_QCOW2, true);
-	tq_open(&tq, img);
-	CHECK(!tq_rw(&tq, BLK_READ, 0, raw, DISK_SIZE, 0));
-	tq_close(&tq);
+	CHECK(!blk_read_buf(img, 0, raw, disk_size));
 	CHECK(!blk_close(img));
 }
 
-static void check_content(size_t n)
+static void check_content(size_t n, bool by_qemu)
 {
 	static uint8_t raw[DISK_SIZE];
-	static unsigned int turn;
 	size_t i, flush = SIZE_MAX;
 	uint64_t s, k, id;
 
 	for (i = 0; i < n_ops; i++)
-		if (ops[i].op == BLK_FLUSH && ops[i].completed <= n)
+		if (is_flush(&ops[i]) && ops[i].completed <= n)
 			flush = i;
-	read_disk(raw, turn++ % 8 == 0);
-	for (s = 0; s < SECTORS; s++) {
+	read_disk(raw, by_qemu);
+	for (s = 0; s < sectors; s++) {
 		memcpy(&id, raw + s * 512, 8);
 		/* Without a completed flush anything goes that was there or written. */
 		CHECK(flush == SIZE_MAX ? id <= n_ops || id == base_id[s] :
@@ -253,16 +276,35 @@ static void check_content(size_t n)
 	}
 }
 
+/* The same as check_clean(), quicker. */
+static void check_in_tree(bool leaks_ok, size_t n)
+{
+	struct blk_image *img = test_open("crash", BLK_FORMAT_QCOW2, true);
+	struct blk_check_result res;
+	struct hv_err err = { 0 };
+
+	CHECK(!blk_check(img, &res, &err), "event %zu: %s", n, err.msg);
+	CHECK(!res.errors && (leaks_ok || !res.leaks), "event %zu: %llu errors, %llu leaks", n,
+	      (unsigned long long)res.errors, (unsigned long long)res.leaks);
+	CHECK(!blk_close(img));
+}
+
 static void check_point(size_t n, bool leaks_ok, bool lazy)
 {
+	bool by_qemu = !many || points_done % QEMU_EVERY == 0;
+
 	rebuild_write();
 	if (lazy) {
 		/* Refcounts are stale by design; the next user rebuilds them. */
 		CHECK(!blk_close(test_open("crash", BLK_FORMAT_QCOW2, false)));
 		leaks_ok = false;
 	}
-	check_clean("crash", leaks_ok);
-	check_content(n);
+	if (by_qemu)
+		check_clean("crash", leaks_ok);
+	check_in_tree(leaks_ok, n);
+	check_content(n, many ? by_qemu : points_done % 8 == 0);
+	points_by_qemu += by_qemu;
+	points_done++;
 }
 
 static unsigned int kill_points(unsigned int want, bool lazy, struct rnd *r)
@@ -321,18 +363,50 @@ static void guest_op(struct test_queue *tq, enum blk_op op, uint64_t sector, uin
 	o->completed = n_events;
 }
 
-static void guest_run(struct test_queue *tq, unsigned int count, struct rnd *r)
+/* Snapshots are durable when they are made, and so is all that was before. */
+static void guest_snapshot(struct blk_image *img, bool *there, struct rnd *r)
 {
+	static uint8_t raw[DISK_SIZE];
+	unsigned int k = (unsigned int)rnd_below(r, MAX_SNAPS);
+	enum blk_snapshot_op op = BLK_SNAPSHOT_CREATE;
+	struct guest_op *o = &ops[n_ops++];
+	char name[2] = { (char)('a' + k) };
+	struct hv_err err = { 0 };
+
+	if (there[k])
+		op = rnd_below(r, 2) ? BLK_SNAPSHOT_APPLY : BLK_SNAPSHOT_DELETE;
+	*o = (struct guest_op){ .op = op == BLK_SNAPSHOT_APPLY ? OP_APPLY : BLK_FLUSH, .sector = k,
+				.submitted = n_events, .completed = SIZE_MAX };
+	if (op == BLK_SNAPSHOT_CREATE) {
+		CHECK(!blk_read_buf(img, 0, raw, disk_size));
+		for (uint64_t s = 0; s < sectors; s++)
+			memcpy(&snap_id[k][s], raw + s * 512, 8);
+	}
+	CHECK(!blk_snapshot(img, op, name, &err), "%s", err.msg);
+	if (op != BLK_SNAPSHOT_APPLY)
+		there[k] = !there[k];
+	o->completed = n_events;
+}
+
+static void guest_run(struct test_queue *tq, struct blk_image *img, unsigned int count,
+		      struct rnd *r)
+{
+	bool there[MAX_SNAPS] = { false };
+
 	while (count--) {
-		uint64_t s = rnd_below(r, SECTORS),
+		uint64_t s = rnd_below(r, sectors),
 			 n = rnd_below(r, rnd_below(r, 5) ? 40 : 600) + 1;
 
 		if (!rnd_below(r, 4)) {
 			s &= ~127ull;
 			n = (n + 127) & ~127ull;
 		}
-		if (n > SECTORS - s)
-			n = SECTORS - s;
+		if (n > sectors - s)
+			n = sectors - s;
+		if (many && !rnd_below(r, 12)) {
+			guest_snapshot(img, there, r);
+			continue;
+		}
 		switch (rnd_below(r, 12)) {
 		case 0:
 			guest_op(tq, BLK_DISCARD, s, n);
@@ -362,8 +436,8 @@ static void crash(unsigned int seed, unsigned int count, unsigned int points, bo
 	size_t i;
 
 	run("qemu-img convert -O raw t raw");
-	file_read_at("raw", 0, raw, sizeof(raw));
-	for (s = 0; s < SECTORS; s++)
+	file_read_at("raw", 0, raw, disk_size);
+	for (s = 0; s < sectors; s++)
 		memcpy(&base_id[s], raw + s * 512, 8);
 	before_size = file_size("t");
 	CHECK(before_size <= MAX_FILE);
@@ -374,7 +448,7 @@ static void crash(unsigned int seed, unsigned int count, unsigned int points, bo
 	img = test_open("t", BLK_FORMAT_QCOW2, false);
 	img->file.trace = record;
 	tq_open(&tq, img);
-	guest_run(&tq, count, &r);
+	guest_run(&tq, img, count, &r);
 	tq_close(&tq);
 	ops[n_ops++] = (struct guest_op){ .op = BLK_FLUSH, .submitted = n_events,
 					  .completed = SIZE_MAX };
@@ -391,7 +465,8 @@ static void crash(unsigned int seed, unsigned int count, unsigned int points, bo
 
 	kills = kill_points(points, lazy, &r);
 	losses = power_losses(points, lazy, &r);
-	printf("    %zu changes, %u kills, %u power losses\n", n_events, kills, losses);
+	if (!many)
+		printf("    %zu changes, %u kills, %u power losses\n", n_events, kills, losses);
 	record_reset();
 }
 
@@ -451,6 +526,37 @@ static void test_snapshot(void)
 	crash(8, 120, 30, false);
 }
 
+static void test_many(void)
+{
+	static const struct {
+		const char *options;
+		bool lazy;
+	} images[] = {
+		{ "-o cluster_size=4k", false },
+		{ "-o cluster_size=4k -b base -F raw", false },
+		{ "-o cluster_size=512,refcount_bits=64", false },
+		{ "-o compat=0.10,cluster_size=4k -b base -F raw", false },
+		{ "-o cluster_size=4k,lazy_refcounts=on", true },
+		{ "-o cluster_size=16k,refcount_bits=8 -b base -F raw", false },
+		{ "-o cluster_size=64k", false },
+	};
+	const char *env = getenv("HV_CRASH_POINTS");
+	unsigned int want = env ? (unsigned int)strtoul(env, NULL, 10) : MANY_DEFAULT;
+	unsigned int share = want / 14 < 1500 ? want / 14 + 1 : 1500, seed = 100, n;
+
+	many = true;
+	disk_size = SMALL_DISK;
+	sectors = SMALL_DISK / 512;
+	points_done = points_by_qemu = 0;
+	make_base();
+	for (n = 0; points_done < want; n = (n + 1) % (sizeof(images) / sizeof(images[0]))) {
+		run("qemu-img create -f qcow2 %s t %u", images[n].options, SMALL_DISK);
+		crash(seed++, 50, share, images[n].lazy);
+	}
+	printf("    %u points of %u images, %u of them also checked by qemu-img\n", points_done,
+	       seed - 100, points_by_qemu);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -460,6 +566,7 @@ int main(int argc, char **argv)
 		{ "qcow2 crash: version 2", test_version2 },
 		{ "qcow2 crash: lazy refcounts", test_lazy },
 		{ "qcow2 crash: compressed, with a snapshot", test_snapshot },
+		{ "qcow2 crash: many points", test_many },
 	};
 
 	return test_main(argc, argv, tests, sizeof(tests) / sizeof(*tests));

@@ -38,6 +38,37 @@ bool blk_is_readonly(const struct blk_image *img);
 uint32_t blk_cluster_size(const struct blk_image *img);	/* discard granularity hint, bytes */
 const char *blk_filename(const struct blk_image *img);
 
+/*
+ * Changes of the whole image. They wait for requests under way; @img is open for writing. Returns 0
+ * or -errno with a message, and then nothing has changed. Any thread but that of a queue.
+ */
+enum blk_snapshot_op { BLK_SNAPSHOT_CREATE, BLK_SNAPSHOT_APPLY, BLK_SNAPSHOT_DELETE };
+
+/*
+ * Internal snapshots; @name: for apply and delete also an ID. Apply may change the size of the
+ * disk; nobody may be using it.
+ */
+int blk_snapshot(struct blk_image *img, enum blk_snapshot_op op, const char *name,
+		 struct hv_err *err);
+/* Grow to @size bytes (whole sectors). */
+int blk_resize(struct blk_image *img, uint64_t size, struct hv_err *err);
+
+struct blk_snapshot {
+	char id[32], name[256];
+	uint64_t vm_state_size, disk_size, vm_clock_nsec;
+	uint32_t date_sec, date_nsec;
+};
+/* The caller frees *list. */
+int blk_snapshot_list(struct blk_image *img, struct blk_snapshot **list, unsigned int *nr,
+		      struct hv_err *err);
+
+struct blk_check_result {
+	uint64_t errors;	/* what can lose data */
+	uint64_t leaks;		/* clusters that are counted more often than used */
+};
+/* Only what is on disk: of an image that is not in use, or just flushed. */
+int blk_check(struct blk_image *img, struct blk_check_result *res, struct hv_err *err);
+
 enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD, BLK_WRITE_ZEROES };
 
 #define BLK_REQ_UNMAP	(1u << 0)	/* WRITE_ZEROES may deallocate */

@@ -164,6 +164,17 @@ struct blk_driver {
 	int (*flush)(struct blk_image *img);
 	/* Is fdatasync() of the file all that a flush has to do? */
 	bool (*flush_simple)(struct blk_image *img);
+	/* Is the start of [off, off + len) in this image, or in what is below it? For *n bytes. */
+	int (*allocated)(struct blk_image *img, uint64_t off, uint64_t len, bool *allocated,
+			 uint64_t *n);
+	/* With no request under way. */
+	int (*resize)(struct blk_image *img, uint64_t size, struct hv_err *err);
+	/* Optional. */
+	int (*snapshot)(struct blk_image *img, enum blk_snapshot_op op, const char *name,
+			struct hv_err *err);
+	int (*snapshot_list)(struct blk_image *img, struct blk_snapshot **list, unsigned int *nr,
+			     struct hv_err *err);
+	int (*check)(struct blk_image *img, struct blk_check_result *res, struct hv_err *err);
 };
 
 struct blk_image {

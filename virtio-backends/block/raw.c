@@ -64,6 +64,37 @@ static bool raw_flush_simple(struct blk_image *img)
 	return true;
 }
 
+static int raw_allocated(struct blk_image *img, uint64_t off, uint64_t len, bool *allocated,
+			 uint64_t *n)
+{
+	*allocated = true;
+	*n = len;
+	return 0;
+}
+
+/* A block device cannot be changed from here: whoever owns it has made it larger. */
+static int raw_resize(struct blk_image *img, uint64_t size, struct hv_err *err)
+{
+	int64_t now;
+	int ret = 0;
+
+	if (img->file.blockdev) {
+		now = blk_file_size(&img->file);
+		if (now < 0 || (uint64_t)now < size)
+			return hv_err_set(err, -ENOSPC, "%s: the device has %lld bytes only",
+					  img->file.path, (long long)now);
+	} else {
+		ret = blk_file_truncate(&img->file, size);
+		if (!ret)
+			ret = blk_file_sync(&img->file);
+	}
+	if (ret)
+		return hv_err_set(err, ret, "%s: cannot be resized: %s", img->file.path,
+				  strerror(-ret));
+	img->size = size;
+	return 0;
+}
+
 static int raw_close(struct blk_image *img)
 {
 	return img->readonly ? 0 : blk_file_sync(&img->file);
@@ -84,6 +115,8 @@ static const struct blk_driver raw_driver = {
 	.zero = raw_zero,
 	.flush = raw_flush,
 	.flush_simple = raw_flush_simple,
+	.allocated = raw_allocated,
+	.resize = raw_resize,
 };
 
 int blk_raw_open(struct blk_file *file, bool readonly, struct blk_image **res,

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Persistent dirty bitmaps. They are not kept up to date, so an image that has them loses them when
- * it is opened for writing: first the autoclear bit that says they are valid goes, then their
- * clusters are given back.
+ * Persistent dirty bitmaps. They are not kept up to date, so an image that is opened for writing has
+ * each of them marked as in use, which is what the format says of a bitmap that may be inconsistent:
+ * who relies on it sees that, and may remove it (qemu-img bitmap --remove).
  */
 #include <errno.h>
 
 #include "qcow2.h"
 
 #define AUTOCLEAR_BITMAPS	(1ull << 0)
+#define AUTOCLEAR_RAW_DATA	(1ull << 1)
+#define BITMAP_IN_USE		(1u << 0)
 
 static int walk_one(struct qcow2 *q, const struct qcow2_bitmap_entry *e, qcow2_range_fn fn,
 		    void *opaque)
@@ -75,34 +77,47 @@ static int range_check(void *opaque, const char *what, uint64_t off, uint64_t le
 	return ret;
 }
 
-static int range_free(void *opaque, const char *what, uint64_t off, uint64_t len)
+/* Say of each that it was not kept up to date. */
+static int mark_all(struct qcow2 *q)
 {
-	struct qcow2 *q = opaque;
-	uint64_t first = off >> q->cluster_bits;
+	uint64_t pos = q->bitmaps.directory_offset;
+	struct qcow2_bitmap_entry e;
+	uint32_t i;
+	int ret = 0;
 
-	return len ? qcow2_unlink(q, first, qcow2_clusters(q, off + len) - first) : 0;
+	for (i = 0; i < q->bitmaps.nb_bitmaps && !ret; i++) {
+		ret = blk_file_pread(&q->img.file, &e, sizeof(e), pos);
+		if (!ret && !(be32toh(e.flags) & BITMAP_IN_USE)) {
+			e.flags |= htobe32(BITMAP_IN_USE);
+			ret = blk_file_pwrite(&q->img.file, &e.flags, sizeof(e.flags),
+					      pos + offsetof(struct qcow2_bitmap_entry, flags));
+		}
+		pos += (sizeof(e) + be32toh(e.extra_data_size) + be16toh(e.name_size) + 7ull) &
+		       ~7ull;
+	}
+	return ret;
 }
 
-int qcow2_bitmaps_drop(struct qcow2 *q)
+int qcow2_bitmaps_mark(struct qcow2 *q)
 {
-	uint64_t zero = 0;
-	bool sane;
-	int ret;
+	uint64_t keep = q->autoclear & AUTOCLEAR_RAW_DATA, be;
+	int ret = 0;
 
-	if (!q->autoclear)
+	if (!(q->autoclear & ~AUTOCLEAR_RAW_DATA))
 		return 0;
-	/* What cannot be trusted is left alone: a leak. */
-	sane = !qcow2_bitmaps_walk(q, range_check, q);
-	ret = blk_file_pwrite(&q->img.file, &zero, sizeof(zero),
-			      offsetof(struct qcow2_header, autoclear_features));
-	if (!ret)
-		ret = blk_file_sync(&q->img.file);
-	if (!ret && sane) {
-		ret = qcow2_bitmaps_walk(q, range_free, q);
-		if (!ret)
-			ret = qcow2_flush_meta(q, false);
+	/* A directory that cannot be trusted is left alone, and its bit goes: a leak. */
+	if (q->autoclear & AUTOCLEAR_BITMAPS && !qcow2_bitmaps_walk(q, range_check, q)) {
+		ret = mark_all(q);
+		keep |= AUTOCLEAR_BITMAPS;
+	}
+	if (!ret && keep != q->autoclear) {
+		be = htobe64(keep);
+		ret = blk_file_pwrite(&q->img.file, &be, sizeof(be),
+				      offsetof(struct qcow2_header, autoclear_features));
 	}
 	if (!ret)
-		q->autoclear = 0;
+		ret = blk_file_sync(&q->img.file);
+	if (!ret)
+		q->autoclear = keep;
 	return ret;
 }

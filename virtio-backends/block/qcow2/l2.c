@@ -17,6 +17,7 @@ int qcow2_l2_init(struct qcow2 *q)
 								   SLICE_BYTES_MAX;
 	uint64_t need, cap = qcow2_cache_bytes / slice_bytes, buckets = SLICES_MIN;
 
+	q->entry_words = 1;
 	q->l2_bits = q->cluster_bits - 3;
 	q->slice_bits = (uint32_t)__builtin_ctzll(slice_bytes) - 3;
 	/* As much as the image can ever use, up to the cap. */
@@ -42,6 +43,9 @@ void qcow2_l2_fini(struct qcow2 *q)
 	}
 	free(q->slices);
 	free(q->hash);
+	q->slices = NULL;
+	q->hash = NULL;
+	q->nslices = q->ndirty = q->hand = 0;
 }
 
 static struct l2_slice **slice_bucket(struct qcow2 *q, uint64_t index)

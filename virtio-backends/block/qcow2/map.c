@@ -117,3 +117,18 @@ int qcow2_map(struct blk_image *img, uint64_t off, uint64_t len, bool wait,
 	}
 	return qcow2_mark_corrupt(q, "a table entry is invalid:", run.entry);
 }
+
+int qcow2_allocated(struct blk_image *img, uint64_t off, uint64_t len, bool *allocated,
+		    uint64_t *n)
+{
+	struct qcow2 *q = to_qcow2(img);
+	struct run run;
+	int ret;
+
+	ret = run_get(q, off, len, true, &run);
+	if (ret)
+		return ret;
+	*allocated = run.kind != CLUSTER_UNALLOCATED;
+	*n = run.len;
+	return 0;
+}

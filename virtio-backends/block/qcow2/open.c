@@ -356,6 +356,11 @@ static const struct blk_driver qcow2_driver = {
 	.zero = qcow2_zero,
 	.flush = qcow2_flush,
 	.flush_simple = qcow2_flush_simple,
+	.allocated = qcow2_allocated,
+	.resize = qcow2_resize,
+	.snapshot = qcow2_snapshot,
+	.snapshot_list = qcow2_snapshot_list,
+	.check = qcow2_check,
 };
 
 static void qcow2_setup(struct qcow2 *q, const struct parsed_header *p, bool readonly)
@@ -535,7 +540,7 @@ int blk_qcow2_start(struct blk_image *img, struct hv_err *err)
 		ret = qcow2_repair_refcounts(q, err);
 	if (!ret)
 		ret = check_metadata(q, err);
-	if (!ret && qcow2_bitmaps_drop(q))
+	if (!ret && qcow2_bitmaps_mark(q))
 		ret = hv_err_set(err, -EIO, "%s: cannot write to it", img->file.path);
 	return ret;
 }

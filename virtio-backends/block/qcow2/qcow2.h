@@ -78,6 +78,7 @@ struct qcow2 {
 	bool l1_any_dirty;
 
 	/* L2 slices. */
+	uint32_t entry_words;		/* of 64 bits, of an L2 entry */
 	uint32_t l2_bits;		/* log2(entries of a table) */
 	uint32_t slice_bits;		/* log2(entries of a slice) */
 	struct l2_slice **slices;	/* all */
@@ -172,6 +173,7 @@ int qcow2_refblock_ensure(struct qcow2 *q, uint64_t cluster);
 /* [lo, hi) of the block has changed. */
 void qcow2_refblock_dirty(struct qcow2 *q, struct refcount_block *rb, uint64_t lo, uint64_t hi);
 uint64_t qcow2_refblock_read(const struct qcow2 *q, const void *data, uint64_t cluster);
+void qcow2_refblock_write(const struct qcow2 *q, void *data, uint64_t cluster, uint64_t count);
 
 /* alloc.c: finding and giving back clusters; all under alloc_lock */
 /*
@@ -205,6 +207,8 @@ int qcow2_write_incompat(struct qcow2 *q, uint64_t incompat);
 /* map.c, write.c, zero.c, compress.c */
 int qcow2_map(struct blk_image *img, uint64_t off, uint64_t len, bool wait,
 	      struct blk_extent *ext);
+int qcow2_allocated(struct blk_image *img, uint64_t off, uint64_t len, bool *allocated,
+		    uint64_t *n);
 int qcow2_write(struct blk_image *img, uint64_t off, const struct iovec *iov, int iovcnt,
 		uint64_t len);
 int qcow2_discard(struct blk_image *img, uint64_t off, uint64_t len);
@@ -218,8 +222,85 @@ void qcow2_compressed_extent(const struct qcow2 *q, uint64_t entry, uint64_t *ho
 typedef int (*qcow2_range_fn)(void *opaque, const char *what, uint64_t off, uint64_t len);
 /* All that valid bitmaps occupy in the file. */
 int qcow2_bitmaps_walk(struct qcow2 *q, qcow2_range_fn fn, void *opaque);
-/* Before the first write: clear all autoclear bits, give the bitmaps' clusters back. */
-int qcow2_bitmaps_drop(struct qcow2 *q);
+/* Before the first write: mark all bitmaps as inconsistent, clear unknown autoclear bits. */
+int qcow2_bitmaps_mark(struct qcow2 *q);
+
+/* count.c: what refers to each cluster */
+struct qcow2_counts {
+	struct qcow2 *q;
+	struct hv_err *err;
+	const char *doing;		/* for messages: what fails if counting does */
+	uint32_t *n;			/* references to each cluster */
+	uint64_t clusters, room;
+	bool drop;			/* references go away instead */
+};
+/* All zero; free(c->n) in the end, also after a failure. */
+int qcow2_count_init(struct qcow2_counts *c, struct qcow2 *q, const char *doing,
+		     struct hv_err *err);
+/* Returns @ret with a message. */
+int qcow2_count_fail(struct qcow2_counts *c, int ret, const char *what);
+/* @what: what is wrong if the range is not in the file. */
+int qcow2_count_range(struct qcow2_counts *c, const char *what, uint64_t off, uint64_t len);
+/* All that an L1 table leads to; @be: it is in disk byte order. */
+int qcow2_count_l1(struct qcow2_counts *c, const uint64_t *l1, uint32_t entries, bool be);
+int qcow2_count_all(struct qcow2_counts *c);
+/* A cluster behind all others, used once. */
+int qcow2_count_append(struct qcow2_counts *c, uint64_t *cluster);
+
+/* snapshot.c: internal snapshots */
+struct qcow2_snapshot {
+	uint64_t l1_offset;
+	uint32_t l1_size;
+	uint32_t date_sec, date_nsec;
+	uint64_t vm_clock_nsec;
+	uint64_t vm_state_size, disk_size;
+	char *id, *name;
+	uint8_t *extra;			/* as in the file */
+	uint32_t extra_len;
+};
+struct qcow2_snapshots {
+	struct qcow2_snapshot *snap;	/* with room for one more */
+	uint32_t nr;
+	uint64_t bytes;			/* of the table in the file */
+};
+int qcow2_snapshots_read(struct qcow2 *q, struct qcow2_snapshots *t, struct hv_err *err);
+void qcow2_snapshots_free(struct qcow2_snapshots *t);
+/* As a table for the file, to free(). */
+int qcow2_snapshots_pack(const struct qcow2 *q, const struct qcow2_snapshot *snap, uint32_t nr,
+			 uint8_t **data, uint64_t *len);
+int qcow2_snapshot(struct blk_image *img, enum blk_snapshot_op op, const char *name,
+		   struct hv_err *err);
+int qcow2_snapshot_list(struct blk_image *img, struct blk_snapshot **list, unsigned int *nr,
+			struct hv_err *err);
+
+/*
+ * shadow.c: a new state of the whole image in one step. flush_lock and alloc_lock, and no request
+ * under way. Between begin and commit the caller changes what the new state is.
+ */
+struct qcow2_shadow {
+	struct qcow2_counts c;		/* references in the new state */
+	uint64_t *l1;			/* active L1 table of the new state; bit 63 does not matter */
+	uint32_t l1_size;
+	struct qcow2_snapshot *snaps;	/* with room for one more */
+	uint32_t nr_snaps;
+	uint64_t size;			/* of the disk */
+	/* The rest is shadow.c's. */
+	struct qcow2_snapshots old_snaps;
+	uint8_t *old_used;		/* a bit for each cluster */
+	uint64_t old_clusters, hint;
+	uint64_t l1_offset, snapshots_offset, rt_offset;
+	uint64_t *rt;
+	uint32_t rt_clusters, rt_entries;
+};
+int qcow2_shadow_begin(struct qcow2_shadow *s, struct qcow2 *q, const char *doing,
+		       struct hv_err *err);
+int qcow2_shadow_commit(struct qcow2_shadow *s);
+/* After commit or instead of it, and after a begin that failed. */
+void qcow2_shadow_end(struct qcow2_shadow *s);
+
+/* resize.c, check.c */
+int qcow2_resize(struct blk_image *img, uint64_t size, struct hv_err *err);
+int qcow2_check(struct blk_image *img, struct blk_check_result *res, struct hv_err *err);
 
 /* repair.c: rebuild the refcounts of an image that was not closed */
 int qcow2_repair_refcounts(struct qcow2 *q, struct hv_err *err);

@@ -55,6 +55,11 @@ void qcow2_refcount_fini(struct qcow2 *q)
 	free(q->rb);
 	free(q->rt);
 	free(q->rt_dirty);
+	q->rb = NULL;
+	q->rt = NULL;
+	q->rt_dirty = NULL;
+	q->rt_entries = q->rb_loaded = q->rb_hand = 0;
+	q->rb_any_dirty = q->rt_any_dirty = q->rt_moved = false;
 }
 
 uint64_t qcow2_refblock_read(const struct qcow2 *q, const void *data, uint64_t cluster)
@@ -78,7 +83,7 @@ uint64_t qcow2_refblock_read(const struct qcow2 *q, const void *data, uint64_t c
 	}
 }
 
-static void refblock_write(const struct qcow2 *q, void *data, uint64_t cluster, uint64_t count)
+void qcow2_refblock_write(const struct qcow2 *q, void *data, uint64_t cluster, uint64_t count)
 {
 	uint64_t i = cluster & ((1ull << q->rb_bits) - 1);
 	unsigned int order = q->refcount_order, bits, shift;
@@ -189,7 +194,7 @@ int qcow2_refcount_set(struct qcow2 *q, uint64_t cluster, uint64_t count)
 		return ret;
 	if (!rb)
 		return -EIO;
-	refblock_write(q, rb->data, cluster, count);
+	qcow2_refblock_write(q, rb->data, cluster, count);
 	qcow2_refblock_dirty(q, rb, at, at + 1);
 	return 0;
 }
@@ -277,7 +282,7 @@ static int block_make(struct qcow2 *q, uint64_t cluster)
 
 	if (!data)
 		return -ENOMEM;
-	refblock_write(q, data, cluster, 1);
+	qcow2_refblock_write(q, data, cluster, 1);
 	ret = blk_file_pwrite(&q->img.file, data, q->cluster_size, host);
 	if (ret) {
 		free(data);
