@@ -86,14 +86,14 @@ void hv_state_begin(struct hv_state_writer *w, const char *name, uint16_t versio
 
 int hv_state_end(struct hv_state_writer *w)
 {
-	struct hv_state_header h;
+	struct hv_state_header old, h;
 	uint64_t len;
 
 	if (w->error)
 		return w->error;
-	memcpy(&h, w->buf + w->section, sizeof(h));
+	memcpy(&old, w->buf + w->section, sizeof(old));
 	len = w->len - w->section - sizeof(h);
-	hv_state_fill_header(&h, h.name, h.version, h.flags, len,
+	hv_state_fill_header(&h, old.name, old.version, old.flags, len,
 			     hv_state_crc(0, w->buf + w->section + sizeof(h), len));
 	memcpy(w->buf + w->section, &h, sizeof(h));
 	w->section = SIZE_MAX;
