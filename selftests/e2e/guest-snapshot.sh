@@ -12,18 +12,18 @@ BOOT_TIMEOUT=400
 new_overlay state
 
 # What is in memory and on the disk must be of the same moment, whenever that was.
-guest_script='head -c 20000000 /dev/urandom >/tmp/data
+guest_script='head -c 4000000 /dev/urandom >/tmp/data
 sum=$(sha256sum </tmp/data)
 while :; do :; done & taskset -p 2 $! >/dev/null
 n=0
-while [ $n -lt 20 ]; do
+while [ $n -lt 14 ]; do
 	n=$((n + 1))
 	echo $n >>/root/log
 	sync
 	[ "$(sha256sum </tmp/data)" = "$sum" ] && same=same || same=DIFFERS
 	[ "$(wc -l </root/log)" = $n ] && disk=same || disk=DIFFERS
 	echo "TICK $n memory=$same disk=$disk time=$(date +%s) up=$(cut -d. -f1 /proc/uptime)"
-	sleep 0.3
+	sleep 0.2
 done
 kill $!
 echo "END $n"'
@@ -53,7 +53,7 @@ restore() {
 went_on() {
 	local first
 	first=$(grep -am1 -oE '^TICK [0-9]+' "$work/$1" | cut -d' ' -f2)
-	[ "$first" -ge "$2" ] && grep -qa '^END 20' "$work/$1" && ! grep -a DIFFERS "$work/$1" && return
+	[ "$first" -ge "$2" ] && grep -qa '^END 14' "$work/$1" && ! grep -a DIFFERS "$work/$1" && return
 	tail -n 20 "$work/$1"
 	return 1
 }
@@ -113,13 +113,13 @@ check two_went_on went_on console-two 3
 
 restore snap console-three --name three --overlays "$work/three" &
 job=$!
-check third_begun wait_for ticked console-three 10
+check third_begun wait_for ticked console-three 7
 check save hvm save three "$work/saved"
 wait $job
 check save_status test $? = 0
 check save_ended test "$(hvm ps | grep -c three)" = 0
 check saved_not_at_end test "$(grep -ac '^END' "$work/console-three")" = 0
-sleep 3
+sleep 1
 head -c -1 "$work/saved" >"$work/cut"
 check cut refused 'cut off' hvm restore "$work/cut"
 head -c 3000 "$work/saved" >"$work/cut"
@@ -133,7 +133,7 @@ printf x | dd of="$work/changed" bs=1 seek=2000 conv=notrunc 2>/dev/null
 check changed_state refused 'nothing was started' hvm restore "$work/changed"
 restore saved console-saved
 check saved_status test $? = 0
-check saved_went_on went_on console-saved 10
+check saved_went_on went_on console-saved 7
 check saved_time time_right console-saved
 check disk_changed refused 'has changed since' hvm restore "$work/saved"
 
