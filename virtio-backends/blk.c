@@ -258,6 +258,53 @@ static void blk_vq_destroy(void *opaque)
 	hv_loop_del_timer(q->limit_timer);
 }
 
+static void blk_vq_detach(void *opaque)
+{
+	struct blk_vq *q = opaque;
+
+	if (q->bq)
+		blk_queue_destroy(q->bq);
+	q->bq = NULL;
+}
+
+static void blk_vq_attach(void *opaque)
+{
+	struct queue_create *c = opaque;
+
+	c->ret = blk_queue_create(c->q->blk->img, c->q->loop, &c->q->bq, c->err);
+}
+
+void virtio_blk_detach(struct virtio_dev *dev)
+{
+	struct virtio_blk *blk = to_virtio_blk(dev);
+
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
+		hv_loop_call(blk->queue[i].loop, blk_vq_detach, &blk->queue[i]);
+	blk->img = NULL;
+}
+
+int virtio_blk_attach(struct virtio_dev *dev, struct blk_image *img, struct hv_err *err)
+{
+	struct virtio_blk *blk = to_virtio_blk(dev);
+	uint64_t capacity = blk_size(img) >> VIRTIO_BLK_SECTOR_SHIFT;
+	int ret = 0;
+
+	if (capacity != blk->config.capacity)
+		return hv_err_set(err, -EINVAL, "%s: '%s' has %llu sectors, the disk in its place had %llu",
+				  dev->id, blk_filename(img), (unsigned long long)capacity,
+				  (unsigned long long)blk->config.capacity);
+	blk->img = img;
+	for (unsigned int i = 0; i < dev->nr_queues && !ret; i++) {
+		struct queue_create c = { .q = &blk->queue[i], .err = err };
+
+		hv_loop_call(c.q->loop, blk_vq_attach, &c);
+		ret = c.ret;
+	}
+	if (ret)
+		virtio_blk_detach(dev);
+	return ret;
+}
+
 static int blk_vq_start_thread(struct blk_vq *q, unsigned int i, struct hv_err *err)
 {
 	char name[40];

@@ -32,4 +32,11 @@ struct virtio_blk_config {
 int virtio_blk_create(const struct virtio_blk_config *cfg, struct virtio_dev **dev,
 		      struct hv_err *err);
 
+/*
+ * Take the image away from a device that is paused, and give it one of the same size. Without an
+ * image it must not be resumed. -errno: it still has none.
+ */
+void virtio_blk_detach(struct virtio_dev *dev);
+int virtio_blk_attach(struct virtio_dev *dev, struct blk_image *img, struct hv_err *err);
+
 #endif

@@ -9,22 +9,30 @@
 
 #define STATE_MAGIC	0x53657648u	/* "HveS" */
 
-struct section_header {
-	uint32_t magic;
-	uint32_t version;
-	char name[HV_STATE_NAME_LEN];	/* NUL-padded, at least one NUL */
-	uint64_t len;			/* of what follows */
-	uint32_t crc;			/* zlib's crc32 of what follows */
-	uint32_t header_crc;		/* of all before this field */
-};
-
-_Static_assert(sizeof(struct section_header) == 56, "on the wire");
-_Static_assert(offsetof(struct section_header, header_crc) == 52, "on the wire");
+_Static_assert(sizeof(struct hv_state_header) == 56, "on the wire");
+_Static_assert(offsetof(struct hv_state_header, header_crc) == 52, "on the wire");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the stream is little-endian");
 
-static uint32_t state_crc(const void *buf, size_t len)
+uint32_t hv_state_crc(uint32_t crc, const void *buf, size_t len)
 {
-	return (uint32_t)crc32_z(crc32_z(0, NULL, 0), buf, len);
+	return (uint32_t)crc32_z(crc, buf, len);
+}
+
+void hv_state_fill_header(struct hv_state_header *h, const char *name, uint16_t version,
+			  uint16_t flags, uint64_t len, uint32_t crc)
+{
+	*h = (struct hv_state_header){
+		.magic = STATE_MAGIC, .version = version, .flags = flags, .len = len, .crc = crc,
+	};
+	memcpy(h->name, name, strnlen(name, sizeof(h->name) - 1));
+	h->header_crc = hv_state_crc(0, h, offsetof(struct hv_state_header, header_crc));
+}
+
+bool hv_state_header_ok(const struct hv_state_header *h)
+{
+	return h->magic == STATE_MAGIC && !h->name[sizeof(h->name) - 1] &&
+	       !(h->flags & ~(HV_STATE_OPTIONAL | HV_STATE_BULK)) &&
+	       h->header_crc == hv_state_crc(0, h, offsetof(struct hv_state_header, header_crc));
 }
 
 void hv_state_writer_init(struct hv_state_writer *w)
@@ -66,29 +74,38 @@ void hv_state_put(struct hv_state_writer *w, const void *data, size_t len)
 	w->len += len;
 }
 
-void hv_state_begin(struct hv_state_writer *w, const char *name, uint32_t version)
+void hv_state_begin(struct hv_state_writer *w, const char *name, uint16_t version)
 {
-	struct section_header h = { .magic = STATE_MAGIC, .version = version };
+	struct hv_state_header h;
 	size_t at = w->len;
 
-	memcpy(h.name, name, strnlen(name, sizeof(h.name) - 1));
+	hv_state_fill_header(&h, name, version, 0, 0, 0);
 	hv_state_put(w, &h, sizeof(h));
 	w->section = at;
 }
 
 int hv_state_end(struct hv_state_writer *w)
 {
-	struct section_header h;
+	struct hv_state_header old, h;
+	uint64_t len;
 
 	if (w->error)
 		return w->error;
-	memcpy(&h, w->buf + w->section, sizeof(h));
-	h.len = w->len - w->section - sizeof(h);
-	h.crc = state_crc(w->buf + w->section + sizeof(h), h.len);
-	h.header_crc = state_crc(&h, offsetof(struct section_header, header_crc));
+	memcpy(&old, w->buf + w->section, sizeof(old));
+	len = w->len - w->section - sizeof(h);
+	hv_state_fill_header(&h, old.name, old.version, old.flags, len,
+			     hv_state_crc(0, w->buf + w->section + sizeof(h), len));
 	memcpy(w->buf + w->section, &h, sizeof(h));
 	w->section = SIZE_MAX;
 	return 0;
+}
+
+void hv_state_put_str(struct hv_state_writer *w, const char *s)
+{
+	size_t len = s ? strlen(s) : 0;
+
+	hv_state_put_u32(w, (uint32_t)len);
+	hv_state_put(w, s, len);
 }
 
 void hv_state_put_u8(struct hv_state_writer *w, uint8_t v)
@@ -118,23 +135,37 @@ void hv_state_reader_init(struct hv_state_reader *r, const void *buf, size_t len
 	r->len = len;
 }
 
+/* The next section's header, checked together with its contents; r->pos stays. */
+static int state_peek(const struct hv_state_reader *r, const char *wanted,
+		      struct hv_state_header *h, struct hv_err *err)
+{
+	size_t left = r->len - r->pos;
+
+	if (!left)
+		return hv_err_set(err, -ENOENT, "state ends where section '%s' should be", wanted);
+	if (left < sizeof(*h))
+		return hv_err_set(err, -EBADMSG, "state is cut off before section '%s'", wanted);
+	memcpy(h, r->buf + r->pos, sizeof(*h));
+	if (!hv_state_header_ok(h))
+		return hv_err_set(err, -EBADMSG, "state is damaged before section '%s'", wanted);
+	left -= sizeof(*h);
+	if (h->len > left || h->crc != hv_state_crc(0, r->buf + r->pos + sizeof(*h), h->len))
+		return hv_err_set(err, -EBADMSG, "state section '%s' is damaged", h->name);
+	return 0;
+}
+
 int hv_state_open(struct hv_state_reader *r, const char *name, uint32_t max_version,
 		  struct hv_err *err)
 {
-	size_t left = r->len - r->pos;
-	struct section_header h;
+	struct hv_state_header h;
+	int ret = state_peek(r, name, &h, err);
 
-	if (!left)
-		return hv_err_set(err, -ENOENT, "state ends where section '%s' should be", name);
-	if (left < sizeof(h))
-		return hv_err_set(err, -EBADMSG, "state is cut off before section '%s'", name);
-	memcpy(&h, r->buf + r->pos, sizeof(h));
-	if (h.magic != STATE_MAGIC || h.name[sizeof(h.name) - 1] ||
-	    h.header_crc != state_crc(&h, offsetof(struct section_header, header_crc)))
-		return hv_err_set(err, -EBADMSG, "state is damaged before section '%s'", name);
-	left -= sizeof(h);
-	if (h.len > left || h.crc != state_crc(r->buf + r->pos + sizeof(h), h.len))
-		return hv_err_set(err, -EBADMSG, "state section '%s' is damaged", h.name);
+	while (!ret && strcmp(h.name, name) && (h.flags & HV_STATE_OPTIONAL)) {
+		r->pos += sizeof(h) + h.len;
+		ret = state_peek(r, name, &h, err);
+	}
+	if (ret)
+		return ret;
 	if (strcmp(h.name, name))
 		return hv_err_set(err, -ENOENT, "state has section '%s' where '%s' should be",
 				  h.name, name);
@@ -192,6 +223,21 @@ uint64_t hv_state_get_u64(struct hv_state_reader *r)
 
 	hv_state_get(r, &v, sizeof(v));
 	return v;
+}
+
+char *hv_state_get_str(struct hv_state_reader *r, size_t max)
+{
+	size_t len = hv_state_get_u32(r);
+	char *s;
+
+	if (r->short_read || len > max || len > r->end - r->pos)
+		return NULL;
+	s = malloc(len + 1);
+	if (!s)
+		return NULL;
+	hv_state_get(r, s, len);
+	s[len] = '\0';
+	return s;
 }
 
 int hv_state_close(struct hv_state_reader *r, struct hv_err *err)

@@ -49,6 +49,14 @@ struct hvm_port_config {
 	char *name, *socket;	/* allocated */
 };
 
+/* An option of "hvm run" as it was given, for saved state; strings are the caller's. */
+struct hvm_option {
+	const char *name;	/* "disk" */
+	const char *value;	/* NULL: none */
+};
+
+struct hvm_stream;
+
 struct hvm_config {
 	char name[HVM_NAME_MAX + 1];
 	const char *accel;
@@ -65,6 +73,11 @@ struct hvm_config {
 	bool balloon;
 	struct hvm_vsock_config vsock;
 	bool no_reboot;		/* a reset by the guest ends hvm */
+
+	struct hvm_option *option;	/* allocated; what all of the above was made from */
+	unsigned int nr_options;
+	struct hvm_stream *restore;	/* begin with this state; NULL: at power-on */
+	bool start_paused;
 };
 
 /* Exit statuses of "hvm run"; Documentation/hvm.1.rst explains them. */

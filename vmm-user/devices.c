@@ -3,6 +3,7 @@
 #include "devices.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +42,11 @@ struct hvm_devices {
 	struct virtio_dev *console;	/* belongs to pci, as balloon does */
 	struct virtio_dev *balloon;
 	struct blk_image *image[HVM_MAX_DISKS];
+	struct virtio_dev *disk[HVM_MAX_DISKS];
 	struct hvm_nic nic[HVM_MAX_NETS];
 	struct virtio_dev *virtio[MAX_VIRTIO];	/* all of them */
 	unsigned int nr_virtio;
+	sem_t frozen, thawed;		/* see hvm_devices_freeze() */
 };
 
 uint64_t hvm_devices_pci64_base(uint64_t mem)
@@ -134,12 +137,19 @@ static void disk_stopped(void *opaque, const char *id, int error)
 	hvm_vm_notify(d->vm, HVM_EVENT_IO_ERROR, "%s: %s", id, strerror(-error));
 }
 
-static int create_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err)
+static int open_image(struct hvm_devices *d, unsigned int n, struct hv_err *err)
 {
 	const struct hvm_disk_config *disk = &d->cfg->disk[n];
 	const struct blk_open_opts opts = {
 		.filename = disk->path, .format = disk->format, .readonly = disk->readonly,
 	};
+
+	return blk_open(&opts, &d->image[n], err);
+}
+
+static int create_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err)
+{
+	const struct hvm_disk_config *disk = &d->cfg->disk[n];
 	char id[16];
 	struct virtio_blk_config cfg = {
 		.queues = disk->queues, .one_thread = disk->one_thread,
@@ -147,7 +157,7 @@ static int create_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err
 		.limit_iops = disk->limit_iops, .limit_bytes = disk->limit_bytes, .id = id,
 	};
 	struct virtio_dev *dev;
-	int ret = blk_open(&opts, &d->image[n], err);
+	int ret = open_image(d, n, err);
 
 	if (ret)
 		return ret;
@@ -156,7 +166,11 @@ static int create_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err
 	snprintf(id, sizeof(id), "blk%u", n);
 	cfg.img = d->image[n];
 	ret = virtio_blk_create(&cfg, &dev, err);
-	return ret ? ret : add_virtio(d, dev, err);
+	if (!ret)
+		ret = add_virtio(d, dev, err);
+	if (!ret)
+		d->disk[n] = dev;
+	return ret;
 }
 
 static int create_nic(struct hvm_devices *d, unsigned int n, struct hv_err *err)
@@ -304,6 +318,8 @@ int hvm_devices_create(const struct hvm_devices_config *cfg, struct hvm_devices 
 	d->cfg = cfg->cfg;
 	d->vm = cfg->vm;
 	d->serial_dev = d->console_dev = none;
+	sem_init(&d->frozen, 0, 0);
+	sem_init(&d->thawed, 0, 0);
 	for (unsigned int i = 0; i < 2; i++) {
 		d->escape[i].fn = cfg->escape;
 		d->escape[i].opaque = cfg->opaque;
@@ -338,6 +354,8 @@ int hvm_devices_destroy(struct hvm_devices *d, struct hv_err *err)
 	}
 	hvm_chardev_close(&d->console_dev);
 	hvm_chardev_close(&d->serial_dev);
+	sem_destroy(&d->frozen);
+	sem_destroy(&d->thawed);
 	free(d);
 	return ret;
 }
@@ -362,6 +380,100 @@ void hvm_devices_resume(struct hvm_devices *d)
 {
 	for (unsigned int i = 0; i < d->nr_virtio; i++)
 		virtio_dev_resume(d->virtio[i]);
+}
+
+int hvm_devices_close_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err)
+{
+	int ret;
+
+	if (!d->image[n])
+		return 0;
+	virtio_blk_detach(d->disk[n]);
+	ret = blk_close(d->image[n]);
+	d->image[n] = NULL;
+	return ret ? hv_err_set(err, ret, "%s: cannot be flushed: %s", d->cfg->disk[n].path,
+				strerror(-ret)) : 0;
+}
+
+int hvm_devices_open_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err)
+{
+	int ret;
+
+	if (d->image[n])
+		return 0;
+	ret = open_image(d, n, err);
+	if (ret)
+		return ret;
+	ret = virtio_blk_attach(d->disk[n], d->image[n], err);
+	if (ret) {
+		blk_close(d->image[n]);
+		d->image[n] = NULL;
+	}
+	return ret;
+}
+
+uint64_t hvm_devices_disk_size(const struct hvm_devices *d, unsigned int n)
+{
+	return blk_size(d->image[n]);
+}
+
+/* ---- State ---- */
+
+static void devices_stand(void *opaque)
+{
+	struct hvm_devices *d = opaque;
+
+	sem_post(&d->frozen);
+	while (sem_wait(&d->thawed) < 0 && errno == EINTR)
+		;
+}
+
+int hvm_devices_freeze(struct hvm_devices *d, struct hv_err *err)
+{
+	int ret = hv_loop_post(hv_io_thread_loop(d->io), devices_stand, d);
+
+	if (ret)
+		return hv_err_set(err, ret, "devices: out of memory");
+	while (sem_wait(&d->frozen) < 0 && errno == EINTR)
+		;
+	return 0;
+}
+
+void hvm_devices_thaw(struct hvm_devices *d)
+{
+	sem_post(&d->thawed);
+}
+
+void hvm_devices_save(struct hvm_devices *d, struct hv_state_writer *w)
+{
+	pci_host_save(d->pci, w);
+	hvm_pm_save(d->pm, w);
+	hvm_rtc_save(d->rtc, w);
+	hvm_serial_save(d->serial, w);
+}
+
+int hvm_devices_load(struct hvm_devices *d, struct hv_state_reader *r, uint64_t elapsed_ns,
+		     struct hv_err *err)
+{
+	int ret;
+
+	/* Devices that are loaded need the thread. */
+	for (unsigned int i = 0; i < d->nr_virtio; i++)
+		virtio_dev_pause(d->virtio[i]);
+	ret = pci_host_load(d->pci, r, err);
+	if (!ret)
+		ret = hvm_devices_freeze(d, err);
+	if (ret)
+		return ret;
+	ret = hvm_pm_load(d->pm, r, err);
+	hvm_pm_advance(d->pm, elapsed_ns);
+	if (!ret)
+		ret = hvm_rtc_load(d->rtc, r, err);
+	if (!ret)
+		ret = hvm_serial_load(d->serial, r, err);
+	if (ret)
+		hvm_devices_thaw(d);
+	return ret;
 }
 
 bool hvm_devices_power_button(struct hvm_devices *d)

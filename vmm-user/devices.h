@@ -2,6 +2,7 @@
 #ifndef HVM_DEVICES_H
 #define HVM_DEVICES_H
 
+#include "../virtio-backends/state.h"
 #include "config.h"
 #include "vm.h"
 
@@ -28,6 +29,27 @@ uint64_t hvm_devices_pci64_base(uint64_t mem);
 /* Stop all virtio devices with their state in place, and go on. */
 void hvm_devices_pause(struct hvm_devices *d);
 void hvm_devices_resume(struct hvm_devices *d);
+
+/*
+ * State. All with vCPUs and devices paused. Between freeze and thaw (pairs do not nest) the thread of
+ * devices that have none of their own stands still: no input comes, no clock ticks. Saving needs it;
+ * loading, into fresh devices, returns 0 with the thread frozen.
+ */
+int hvm_devices_freeze(struct hvm_devices *d, struct hv_err *err);
+void hvm_devices_thaw(struct hvm_devices *d);
+void hvm_devices_save(struct hvm_devices *d, struct hv_state_writer *w);
+int hvm_devices_load(struct hvm_devices *d, struct hv_state_reader *r, uint64_t elapsed_ns,
+		     struct hv_err *err);
+
+/*
+ * Take the image of disk @n away from its device, which flushes it, and open again what is under its
+ * name then. Devices are paused, and must not be resumed while one has no image. What is done already
+ * is not done again.
+ */
+int hvm_devices_close_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err);
+int hvm_devices_open_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err);
+/* Bytes, as the guest sees it; the image is open. */
+uint64_t hvm_devices_disk_size(const struct hvm_devices *d, unsigned int n);
 
 /* Any thread. */
 bool hvm_devices_power_button(struct hvm_devices *d);

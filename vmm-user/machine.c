@@ -19,7 +19,12 @@
 #include "control/server.h"
 #include "devices.h"
 #include "memory/layout.h"
+#include "state/machine_state.h"
+#include "state/saver.h"
 #include "vcpu.h"
+
+/* A guest that is saved waits so long for the command that saves it to say that it may end. */
+#define SAVED_WAIT_NS	(10 * 1000000000ull)
 
 struct hvm_machine {
 	struct hvm_config cfg;
@@ -40,6 +45,12 @@ struct hvm_machine {
 
 	bool paused;			/* by hvm_machine_pause() */
 	bool io_error;			/* and that because of a disk */
+
+	struct hvm_saver saver;
+	bool held;			/* it stands still until it is saved */
+	bool resume_after;		/* if that fails */
+	struct hv_loop_timer *saved_timer;
+
 	enum hvm_status status;
 	struct hv_err *err;		/* of hvm_machine_run() */
 };
@@ -151,7 +162,8 @@ static void machine_handle_event(void *opaque)
 		machine_end(m, HVM_STATUS_OK, NULL);
 		break;
 	case HVM_EVENT_RESET:
-		machine_restart(m);
+		if (!m->held)
+			machine_restart(m);
 		break;
 	case HVM_EVENT_IO_ERROR:
 		machine_io_error(m, msg);
@@ -231,6 +243,123 @@ static int machine_watch_signals(struct hvm_machine *m, struct hv_err *err)
 	return 0;
 }
 
+/* ---- Saving ---- */
+
+static bool machine_event_pending(struct hvm_machine *m)
+{
+	bool pending;
+
+	pthread_mutex_lock(&m->lock);
+	pending = m->pending;
+	pthread_mutex_unlock(&m->lock);
+	return pending;
+}
+
+static void machine_go_on(struct hvm_machine *m)
+{
+	m->held = false;
+	if (m->resume_after)
+		hvm_machine_resume(m);
+}
+
+/* Not saved: the guest goes on, if it has its disks. */
+static void machine_not_saved(struct hvm_machine *m)
+{
+	struct hv_err err = { 0 };
+
+	if (hvm_saver_reopen_disks(&m->saver, &err))
+		machine_end(m, HVM_STATUS_ERROR, err.msg);
+	else
+		machine_go_on(m);
+}
+
+static void machine_written(void *opaque, int error)
+{
+	struct hvm_machine *m = opaque;
+
+	if (error)
+		hv_log("%s: %s", m->cfg.name, m->saver.err.msg);
+	if (!m->held)
+		return;
+	if (error)
+		machine_not_saved(m);
+	else
+		hv_loop_arm_timer(m->saved_timer, hv_loop_now_ns() + SAVED_WAIT_NS);
+}
+
+static void machine_saved(void *opaque)
+{
+	hvm_machine_quit(opaque);
+}
+
+/* With the machine paused. What a vCPU reported before that goes first. */
+static int machine_take(struct hvm_machine *m, struct hv_err *err)
+{
+	int ret;
+
+	if (machine_event_pending(m)) {
+		ret = hv_err_set(err, -EAGAIN, "the guest is being reset, or ends");
+		hvm_saver_abandon(&m->saver, err);
+		return ret;
+	}
+	ret = hvm_saver_take(&m->saver, err);
+	m->held = !m->saver.go_on;
+	if (ret) {
+		machine_not_saved(m);
+		hvm_saver_abandon(&m->saver, err);
+	} else if (!m->held) {
+		machine_go_on(m);
+	}
+	return ret;
+}
+
+/* The answer to the command went before: this takes a while. */
+static void machine_save(void *opaque)
+{
+	struct hvm_machine *m = opaque;
+	struct hv_err err = { 0 };
+
+	m->resume_after = !m->paused;
+	hvm_machine_pause(m);
+	if (machine_take(m, &err))
+		hv_log("%s is not saved: %s", m->cfg.name, err.msg);
+}
+
+int hvm_machine_save(struct hvm_machine *m, const char *path, bool force, bool go_on,
+		     struct hv_err *err)
+{
+	int ret;
+
+	if (m->held)
+		return hv_err_set(err, -EBUSY, "it is being saved");
+	ret = hvm_saver_prepare(&m->saver, path, force, go_on, err);
+	if (ret)
+		return ret;
+	ret = hv_loop_post(m->loop, machine_save, m);
+	if (ret) {
+		hv_err_set(err, ret, "out of memory");
+		hvm_saver_abandon(&m->saver, err);
+	}
+	return ret;
+}
+
+void hvm_machine_save_info(const struct hvm_machine *m, struct hvm_save_info *info)
+{
+	static const char *const names[] = {
+		[HVM_SAVE_NONE] = "none", [HVM_SAVE_ACTIVE] = "active",
+		[HVM_SAVE_COMPLETED] = "completed", [HVM_SAVE_FAILED] = "failed",
+	};
+
+	info->status = names[m->saver.status];
+	info->error = m->saver.status == HVM_SAVE_FAILED ? m->saver.err.msg : NULL;
+	hvm_saver_progress(&m->saver, &info->done, &info->total);
+}
+
+bool hvm_machine_held(const struct hvm_machine *m)
+{
+	return m->held;
+}
+
 /* ---- Escape keys ---- */
 
 static void machine_help(struct hvm_machine *m)
@@ -269,7 +398,7 @@ void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info)
 {
 	*info = (struct hvm_machine_info){
 		.name = m->cfg.name,
-		.status = m->io_error ? "io-error" :
+		.status = m->held ? "saving" : m->io_error ? "io-error" :
 			  atomic_load(&m->vm.pause) ? "paused" : "running",
 		.cpus = m->cfg.cpus,
 		.mem = m->cfg.mem,
@@ -367,9 +496,18 @@ static int machine_init(struct hvm_machine *m, struct hv_err *err)
 		return ret;
 	m->vm_created = true;
 	ret = hvm_devices_create(&devices, &m->devices, err);
-	if (!ret)
-		ret = machine_boot(m, err);
-	return ret;
+	if (ret)
+		return ret;
+	m->saver = (struct hvm_saver){
+		.cfg = &m->cfg, .vm = &m->vm, .devices = m->devices, .loop = m->loop,
+		.written = machine_written, .opaque = m,
+	};
+	m->saved_timer = hv_loop_add_timer(m->loop, machine_saved, m);
+	if (!m->saved_timer)
+		return hv_err_set(err, -ENOMEM, "event loop: out of memory");
+	if (m->cfg.restore)
+		return hvm_state_load(m->cfg.restore, &m->vm, m->devices, err);
+	return machine_boot(m, err);
 }
 
 int hvm_machine_create(const struct hvm_config *cfg, struct hvm_machine **res, struct hv_err *err)
@@ -401,7 +539,9 @@ enum hvm_status hvm_machine_run(struct hvm_machine *m, struct hv_err *err)
 		return HVM_STATUS_USAGE;
 	m->started_ns = hv_loop_now_ns();
 	hvm_control_start(m->control);
-	hvm_vm_resume(&m->vm);
+	m->paused = m->cfg.start_paused;
+	if (!m->paused)
+		hvm_machine_resume(m);
 	m->status = HVM_STATUS_ERROR;
 	ret = hv_loop_run(m->loop);
 	if (ret)
@@ -413,6 +553,7 @@ int hvm_machine_destroy(struct hvm_machine *m, struct hv_err *err)
 {
 	int ret = 0;
 
+	hvm_saver_fini(&m->saver);
 	if (m->vm_created)
 		hvm_vm_stop(&m->vm);
 	if (m->devices)
@@ -425,6 +566,8 @@ int hvm_machine_destroy(struct hvm_machine *m, struct hv_err *err)
 		hv_loop_del_fd(m->signal_watch);
 	if (m->signal_fd >= 0)
 		close(m->signal_fd);
+	if (m->saved_timer)
+		hv_loop_del_timer(m->saved_timer);
 	if (m->loop)
 		hv_loop_destroy(m->loop);
 	pthread_mutex_destroy(&m->lock);

@@ -24,7 +24,7 @@ int hvm_machine_destroy(struct hvm_machine *m, struct hv_err *err);
 /* For control/: what "hvm ps" shows. */
 struct hvm_machine_info {
 	const char *name;
-	const char *status;	/* "running", "paused", "io-error" */
+	const char *status;	/* "running", "paused", "io-error", "saving" */
 	unsigned int cpus;
 	uint64_t mem;		/* bytes */
 	uint64_t uptime_ms;
@@ -46,6 +46,23 @@ int hvm_machine_balloon_trim(struct hvm_machine *m, struct hv_err *err);
 /* Stop vCPUs and devices, and let them go on. The machine's thread only. */
 void hvm_machine_pause(struct hvm_machine *m);
 void hvm_machine_resume(struct hvm_machine *m);
+
+/*
+ * Write the machine's state to the file @path, absolute; @go_on: the guest does meanwhile, on overlays
+ * of its disks, else it stands still, and is to be ended when the state is written. This only begins
+ * (-EBUSY: one is written already); the rest is in the information. The machine's thread only.
+ */
+int hvm_machine_save(struct hvm_machine *m, const char *path, bool force, bool go_on,
+		     struct hv_err *err);
+struct hvm_save_info {
+	const char *status;	/* "none", "active", "completed", "failed" */
+	const char *error;	/* failed: why; else NULL */
+	uint64_t done, total;	/* bytes of RAM */
+};
+void hvm_machine_save_info(const struct hvm_machine *m, struct hvm_save_info *info);
+/* Does it stand still to be saved? Then it cannot be resumed. */
+bool hvm_machine_held(const struct hvm_machine *m);
+
 /* End the machine as if its plug were pulled; disks are flushed. Any thread. */
 void hvm_machine_quit(struct hvm_machine *m);
 

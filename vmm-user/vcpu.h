@@ -48,6 +48,8 @@ int hvm_vcpu_set_boot_regs(struct hvm_vcpu *vcpu, const struct hvm_boot_regs *re
 int hvm_vcpu_capture(struct hvm_vcpu *vcpu, struct hv_err *err);
 int hvm_vcpu_reset(struct hvm_vcpu *vcpu, struct hv_err *err);
 void hvm_vcpu_state_free(struct hvm_vcpu_state *state);
+/* The registers that the device says make up a vCPU's state; allocated. NULL and a message. */
+struct kvm_msr_list *hvm_vcpu_msr_list(struct hvm_vcpu *vcpu, struct hv_err *err);
 /* One line: registers that say where the guest is. */
 void hvm_vcpu_describe(struct hvm_vcpu *vcpu, char *buf, size_t len);
 

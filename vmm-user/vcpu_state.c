@@ -60,7 +60,7 @@ static bool msr_kept(uint32_t index)
 	       index != MSR_IA32_TSC_DEADLINE && index != MSR_IA32_APICBASE;
 }
 
-static struct kvm_msr_list *msr_list(struct hvm_vcpu *vcpu, struct hv_err *err)
+struct kvm_msr_list *hvm_vcpu_msr_list(struct hvm_vcpu *vcpu, struct hv_err *err)
 {
 	struct kvm_msr_list probe = { .nmsrs = 0 }, *list;
 	int ret = hvm_ioctl(vcpu->vm->accel.fd, KVM_GET_MSR_INDEX_LIST, &probe);
@@ -87,7 +87,7 @@ static struct kvm_msr_list *msr_list(struct hvm_vcpu *vcpu, struct hv_err *err)
 /* One by one: the list has registers that this vCPU's CPUID hides. */
 static int msrs_capture(struct hvm_vcpu *vcpu, struct hvm_vcpu_state *st, struct hv_err *err)
 {
-	struct kvm_msr_list *list = msr_list(vcpu, err);
+	struct kvm_msr_list *list = hvm_vcpu_msr_list(vcpu, err);
 	struct {
 		struct kvm_msrs hdr;
 		struct kvm_msr_entry entry;

@@ -13,8 +13,6 @@
 #include "memory/layout.h"
 #include "vcpu.h"
 
-#define NR_CHIPS	3	/* both PICs and the IOAPIC */
-
 /* ---- Creation ---- */
 
 static int vm_failed(struct hvm_vm *vm, int ret, const char *what, struct hv_err *err)
@@ -99,7 +97,7 @@ static int vm_capture(struct hvm_vm *vm, struct hv_err *err)
 {
 	int ret = 0;
 
-	for (unsigned int i = 0; i < NR_CHIPS && !ret; i++) {
+	for (unsigned int i = 0; i < HVM_NR_CHIPS && !ret; i++) {
 		vm->chip[i].chip_id = i;
 		ret = hvm_ioctl(vm->fd, KVM_GET_IRQCHIP, &vm->chip[i]);
 	}
@@ -179,7 +177,7 @@ int hvm_vm_reset(struct hvm_vm *vm, struct hv_err *err)
 {
 	int ret = 0;
 
-	for (unsigned int i = 0; i < NR_CHIPS && !ret; i++)
+	for (unsigned int i = 0; i < HVM_NR_CHIPS && !ret; i++)
 		ret = hvm_ioctl(vm->fd, KVM_SET_IRQCHIP, &vm->chip[i]);
 	if (!ret)
 		ret = hvm_ioctl(vm->fd, KVM_SET_PIT2, &vm->pit);

@@ -18,6 +18,8 @@
  */
 struct hvm_vcpu;
 
+#define HVM_NR_CHIPS	3	/* both PICs and the IOAPIC */
+
 /* What a vCPU or a device tells the machine; the first that comes in decides. */
 enum hvm_event {
 	HVM_EVENT_POWEROFF,	/* the guest switched off */
@@ -51,7 +53,7 @@ struct hvm_vm {
 	struct hvm_vcpu **vcpu;
 
 	/* Power-on state of the interrupt controllers, for a reset. */
-	struct kvm_irqchip chip[3];
+	struct kvm_irqchip chip[HVM_NR_CHIPS];
 	struct kvm_pit_state2 pit;
 
 	/* Pausing: vCPUs park as soon as they see pause, which is set with the lock held. */

@@ -226,6 +226,43 @@ static void test_balloon(void)
 	server_stop();
 }
 
+#define SAVE(arguments)	"{\"execute\": \"x-hv-save\"" arguments "}\n"
+#define QUERY_SAVE	"{\"execute\": \"query-x-hv-save\"}\n"
+
+static void test_save(void)
+{
+	static const char *const no_file[] = {
+		SAVE(""), SAVE(", \"arguments\": {}"), SAVE(", \"arguments\": {\"file\": 5}"),
+	};
+	struct conn c;
+
+	server_start();
+	conn_open(&c);
+	machine_saved[0] = '\0';
+	for (size_t i = 0; i < sizeof(no_file) / sizeof(no_file[0]); i++)
+		CHECK_STR(ask_text(&c, no_file[i]), REFUSED("x-hv-save: \\\"file\\\" is missing"));
+	CHECK_STR(ask_text(&c, SAVE(", \"arguments\": {\"file\": \"/busy\"}")), REFUSED("busy"));
+	CHECK_STR(machine_saved, "");
+	CHECK_STR(ask_text(&c, QUERY_SAVE), "{\"return\": {\"status\": \"active\", \"done\": 5, "
+		  "\"total\": 1099511627776}}\n");
+	ask_text(&c, QUERY_SAVE);
+	CHECK_STR(ask_text(&c, QUERY_SAVE), "{\"return\": {\"status\": \"failed\", \"error\": "
+		  "\"no space\", \"done\": 5, \"total\": 1099511627776}}\n");
+	CHECK_STR(ask_text(&c, SAVE(", \"arguments\": {\"file\": \"/f\"}")), "{\"return\": {}}\n");
+	CHECK_STR(machine_saved, "/f");
+	CHECK_STR(ask_text(&c, SAVE(", \"arguments\": {\"file\": \"/f\", \"force\": true, "
+				    "\"go-on\": true}")), "{\"return\": {}}\n");
+	CHECK_STR(machine_saved, "/f force go-on");
+	/* What is saved is not to go on. */
+	machine_is_held = true;
+	machine_resumes = 0;
+	CHECK_STR(ask_text(&c, "{\"execute\": \"cont\"}\n"), REFUSED("it is being saved"));
+	CHECK_EQ(machine_resumes, 0);
+	machine_is_held = false;
+	conn_close(&c);
+	server_stop();
+}
+
 static void test_unknown_commands(void)
 {
 	static const struct line lines[] = {
@@ -489,6 +526,7 @@ int main(void)
 		return 1;
 	TEST_RUN(test_commands);
 	TEST_RUN(test_balloon);
+	TEST_RUN(test_save);
 	TEST_RUN(test_unknown_commands);
 	TEST_RUN(test_malformed);
 	TEST_RUN(test_nul);

@@ -10,6 +10,8 @@
 
 unsigned int machine_pushes, machine_quits, machine_pauses, machine_resumes;
 uint64_t machine_balloon;
+bool machine_is_held;
+char machine_saved[128];
 
 void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info)
 {
@@ -62,6 +64,33 @@ int hvm_machine_balloon_info(struct hvm_machine *m, struct virtio_balloon_info *
 int hvm_machine_balloon_trim(struct hvm_machine *m, struct hv_err *e)
 {
 	return hv_err_set(e, -EBUSY, "busy");
+}
+
+int hvm_machine_save(struct hvm_machine *m, const char *path, bool force, bool go_on,
+		     struct hv_err *e)
+{
+	if (!strcmp(path, "/busy"))
+		return hv_err_set(e, -EBUSY, "busy");
+	snprintf(machine_saved, sizeof(machine_saved), "%s%s%s", path, force ? " force" : "",
+		 go_on ? " go-on" : "");
+	return 0;
+}
+
+/* A save takes three looks, and fails if nothing is saved. */
+void hvm_machine_save_info(const struct hvm_machine *m, struct hvm_save_info *info)
+{
+	static unsigned int looks;
+
+	*info = (struct hvm_save_info){ .status = "active", .done = 5, .total = 1ULL << 40 };
+	if (++looks % 3)
+		return;
+	info->status = machine_saved[0] ? "completed" : "failed";
+	info->error = machine_saved[0] ? NULL : "no space";
+}
+
+bool hvm_machine_held(const struct hvm_machine *m)
+{
+	return machine_is_held;
 }
 
 /* For "hvm run", which this program does not run. */

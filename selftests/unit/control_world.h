@@ -26,6 +26,9 @@ void longest_line(char line[MAX_LINE], const char *head, const char *unit, const
 extern unsigned int machine_pushes, machine_quits, machine_pauses, machine_resumes;
 /* What the guest was told to keep; 0: it has no balloon. */
 extern uint64_t machine_balloon;
+/* It stands still because it is saved; what it was told to be saved to, "FILE force go-on". */
+extern bool machine_is_held;
+extern char machine_saved[128];
 
 /* $XDG_RUNTIME_DIR from world_start() on. Both return 0 or -errno. */
 extern char world_dir[];

@@ -339,11 +339,26 @@ void pci_msix_reset(struct pci_dev *d)
 
 /* ---- State; message control is part of the configuration space ---- */
 
+/*
+ * A message that was fired may still be on its way inside the kernel, and would be in nobody's
+ * state. Detaching waits for it.
+ */
+static void msix_settle(struct pci_msix *m)
+{
+	for (unsigned int i = 0; i < m->nr; i++) {
+		if (!m->vec[i].attached)
+			continue;
+		msix_detach(m, &m->vec[i]);
+		msix_update_vector(m, i);
+	}
+}
+
 void pci_msix_save(struct pci_dev *d, struct hv_state_writer *w)
 {
 	struct pci_msix *m = d->msix;
 
 	pthread_mutex_lock(&m->lock);
+	msix_settle(m);
 	hv_state_begin(w, "pci-msix", MSIX_STATE_VERSION);
 	hv_state_put_u16(w, (uint16_t)m->nr);
 	for (unsigned int i = 0; i < m->nr; i++) {

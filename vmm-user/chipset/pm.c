@@ -273,3 +273,10 @@ int hvm_pm_load(struct hvm_pm *pm, struct hv_state_reader *r, struct hv_err *err
 	pthread_mutex_unlock(&pm->lock);
 	return 0;
 }
+
+void hvm_pm_advance(struct hvm_pm *pm, uint64_t ns)
+{
+	pthread_mutex_lock(&pm->lock);
+	pm->start_ns -= ns;
+	pthread_mutex_unlock(&pm->lock);
+}

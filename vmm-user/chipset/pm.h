@@ -33,6 +33,8 @@ void hvm_pm_destroy(struct hvm_pm *pm);
 void hvm_pm_reset(struct hvm_pm *pm);
 void hvm_pm_save(struct hvm_pm *pm, struct hv_state_writer *w);
 int hvm_pm_load(struct hvm_pm *pm, struct hv_state_reader *r, struct hv_err *err);
+/* The timer goes on as if @ns more had passed. */
+void hvm_pm_advance(struct hvm_pm *pm, uint64_t ns);
 /* Push the power button. Any thread. False: the guest does not listen to it. */
 bool hvm_pm_press_power_button(struct hvm_pm *pm);
 

@@ -17,7 +17,8 @@ struct hvm_command {
 };
 
 extern const struct hvm_command hvm_cmd_run, hvm_cmd_ps, hvm_cmd_stop, hvm_cmd_pause,
-	hvm_cmd_resume, hvm_cmd_balloon, hvm_cmd_help;
+	hvm_cmd_resume, hvm_cmd_balloon, hvm_cmd_save, hvm_cmd_snapshot, hvm_cmd_restore,
+	hvm_cmd_help;
 extern const struct hvm_command *const hvm_commands[];	/* ends with NULL */
 
 const struct hvm_command *hvm_command_find(const char *name);
@@ -66,5 +67,7 @@ int hvm_parse_rate(const char *s, uint64_t *v);
 /* The arguments of "hvm run"; *@help if only help is wanted. */
 int hvm_parse_run(int argc, char **argv, struct hvm_config *cfg, bool *help, struct hv_err *err);
 void hvm_config_free(struct hvm_config *cfg);
+/* Create the machine and run it to its end; returns the exit status. */
+int hvm_run_machine(const struct hvm_config *cfg, struct hv_err *err);
 
 #endif

@@ -200,7 +200,7 @@ static int bad_option(int opt, const char *arg, struct hv_err *err)
 int hvm_parse_run(int argc, char **argv, struct hvm_config *cfg, bool *help, struct hv_err *err)
 {
 	bool serial_given = false;
-	int opt, ret = 0;
+	int opt, at = 0, ret = 0;
 
 	*help = false;
 	*cfg = (struct hvm_config){
@@ -208,16 +208,23 @@ int hvm_parse_run(int argc, char **argv, struct hvm_config *cfg, bool *help, str
 		.serial.kind = HVM_CHARDEV_STDIO,
 	};
 	snprintf(cfg->name, sizeof(cfg->name), "hvm-%d", (int)getpid());
+	cfg->option = calloc((size_t)argc, sizeof(cfg->option[0]));
+	if (!cfg->option)
+		return hv_err_set(err, -ENOMEM, "run: out of memory");
 	optind = 0;
 	opterr = 0;
-	while (!ret && (opt = getopt_long(argc, argv, "+:", run_options, NULL)) != -1) {
+	while (!ret && (opt = getopt_long(argc, argv, "+:", run_options, &at)) != -1) {
 		if (opt == OPT_HELP) {
 			*help = true;
+			hvm_config_free(cfg);
 			return 0;
 		}
 		serial_given |= opt == OPT_SERIAL;
 		ret = opt == '?' || opt == ':' ? bad_option(opt, argv[optind - 1], err) :
 						 run_option(cfg, opt, optarg, err);
+		if (!ret)
+			cfg->option[cfg->nr_options++] =
+				(struct hvm_option){ run_options[at].name, optarg };
 	}
 	if (!ret && optind < argc)
 		ret = hv_err_set(err, -EINVAL, "run: what is \"%s\"? (see \"hvm run --help\")",
@@ -245,28 +252,37 @@ void hvm_config_free(struct hvm_config *cfg)
 	cfg->nr_ports = 0;
 	free(cfg->vsock.socket);
 	cfg->vsock.socket = NULL;
+	free(cfg->option);
+	cfg->option = NULL;
+	cfg->nr_options = 0;
 }
 
 /* ---- Running ---- */
 
-static int run_command(int argc, char **argv, struct hv_err *err)
+int hvm_run_machine(const struct hvm_config *cfg, struct hv_err *err)
 {
 	struct hvm_machine *m;
-	struct hvm_config cfg;
 	enum hvm_status status;
+
+	if (hvm_machine_create(cfg, &m, err))
+		return HVM_STATUS_USAGE;
+	status = hvm_machine_run(m, err);
+	if (hvm_machine_destroy(m, status == HVM_STATUS_OK ? err : NULL) && status == HVM_STATUS_OK)
+		status = HVM_STATUS_ERROR;
+	return status;
+}
+
+static int run_command(int argc, char **argv, struct hv_err *err)
+{
+	struct hvm_config cfg;
 	bool help;
+	int status;
 
 	if (hvm_parse_run(argc, argv, &cfg, &help, err))
 		return HVM_STATUS_USAGE;
 	if (help)
 		return hvm_print_help(&hvm_cmd_run, err);
-	if (hvm_machine_create(&cfg, &m, err)) {
-		hvm_config_free(&cfg);
-		return HVM_STATUS_USAGE;
-	}
-	status = hvm_machine_run(m, err);
-	if (hvm_machine_destroy(m, status == HVM_STATUS_OK ? err : NULL) && status == HVM_STATUS_OK)
-		status = HVM_STATUS_ERROR;
+	status = hvm_run_machine(&cfg, err);
 	hvm_config_free(&cfg);
 	return status;
 }

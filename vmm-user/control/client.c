@@ -150,7 +150,7 @@ static int send_command(int fd, const char *name, const char *command, json_t *a
 			struct hv_err *err)
 {
 	json_t *request = json_pack("{s:s, s:O*}", "execute", command, "arguments", arguments);
-	char line[512];
+	char line[MAX_LINE];
 	size_t n = json_dumpb(request, line, sizeof(line) - 1, 0);
 
 	json_decref(request);

@@ -85,6 +85,8 @@ static json_t *do_stop(struct hvm_control *c, const json_t *arguments)
 
 static json_t *do_cont(struct hvm_control *c, const json_t *arguments)
 {
+	if (hvm_machine_held(c->machine))
+		return answer_error("GenericError", "it is being saved");
 	hvm_machine_resume(c->machine);
 	return json_pack("{s:{}}", "return");
 }
@@ -135,6 +137,32 @@ static json_t *do_balloon_trim(struct hvm_control *c, const json_t *arguments)
 	return json_pack("{s:{}}", "return");
 }
 
+static json_t *do_save(struct hvm_control *c, const json_t *arguments)
+{
+	const char *file = json_string_value(json_object_get(arguments, "file"));
+	bool force = json_is_true(json_object_get(arguments, "force"));
+	bool go_on = json_is_true(json_object_get(arguments, "go-on"));
+	struct hv_err err = { 0 };
+
+	if (!file)
+		return answer_error("GenericError", "x-hv-save: \"file\" is missing");
+	if (hvm_machine_save(c->machine, file, force, go_on, &err))
+		return answer_err(&err);
+	return json_pack("{s:{}}", "return");
+}
+
+static json_t *do_query_save(struct hvm_control *c, const json_t *arguments)
+{
+	struct hvm_save_info info;
+
+	hvm_machine_save_info(c->machine, &info);
+	return json_pack("{s:{s:s, s:s*, s:I, s:I}}", "return",
+			 "status", info.status,
+			 "error", info.error,
+			 "done", (json_int_t)info.done,
+			 "total", (json_int_t)info.total);
+}
+
 static json_t *control_execute(struct hvm_control *c, const json_t *request)
 {
 	static const struct {
@@ -149,6 +177,8 @@ static json_t *control_execute(struct hvm_control *c, const json_t *request)
 		{ "balloon", do_balloon },
 		{ "query-balloon", do_query_balloon },
 		{ "x-hv-balloon-trim", do_balloon_trim },
+		{ "x-hv-save", do_save },
+		{ "query-x-hv-save", do_query_save },
 	};
 	const char *name = json_string_value(json_object_get(request, "execute"));
 
