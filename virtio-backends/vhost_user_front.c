@@ -135,6 +135,8 @@ static int front_fetch_config(struct vhost_user_front *f, bool *changed, struct 
 	if (f->kind->fix_config)
 		f->kind->fix_config(f, config);
 	pthread_mutex_lock(&f->config_lock);
+	/* A back end that has just come does not know what the driver wrote; it will. */
+	memcpy(config + f->written_off, f->config + f->written_off, f->written_len);
 	*changed = memcmp(f->config, config, len);
 	memcpy(f->config, config, len);
 	pthread_mutex_unlock(&f->config_lock);
