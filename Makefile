@@ -35,12 +35,24 @@ all: $(if $(HAVE_KDIR),modules) hvm
 # Every source of these directories belongs to hvm, at any depth. *.inc and generated sources are
 # the fragments' business.
 sources = $(sort $(shell find $(1) -name '*.c' 2>/dev/null))
-HVM_SRCS := $(call sources,vmm-user virtio-backends)
+HVM_SRCS := $(filter-out vmm-user/backend/%,$(call sources,vmm-user virtio-backends))
 HVM_GEN :=
 -include vmm-user/build.mk virtio-backends/build.mk
 HVM_OBJS := $(HVM_SRCS:%.c=$(B)/hvm.o/%.o)
 
-hvm: $(B)/hvm
+# Devices as programs of their own: all models, and what of hvm reads their options.
+BACKENDS := hv-backend-blk hv-backend-net
+BACKEND_SRCS := $(filter-out virtio-backends/transport/%,$(call sources,virtio-backends)) \
+	vmm-user/backend/serve.c vmm-user/nic.c vmm-user/control/runtime.c \
+	vmm-user/cli/options.c vmm-user/cli/options_net.c
+BACKEND_OBJS := $(BACKEND_SRCS:%.c=$(B)/hvm.o/%.o)
+BACKEND_MAINS := $(patsubst %,$(B)/hvm.o/vmm-user/backend/%_main.o,blk net)
+
+hvm: $(B)/hvm $(BACKENDS:%=$(B)/%)
+$(B)/hv-backend-%: $(B)/hvm.o/vmm-user/backend/%_main.o $(BACKEND_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(HV_CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(HVM_LIBS)
+$(BACKENDS:%=$(B)/%): $(B)/.hvm-sources
 $(B)/hvm: $(HVM_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(HV_CFLAGS) $(LDFLAGS) -o $@ $(HVM_OBJS) $(HVM_LIBS)
@@ -57,7 +69,7 @@ $(B)/hvm.o/%.o: %.c $(B)/.flags | $(HVM_GEN)
 	@mkdir -p $(@D)
 	$(CC) $(HV_CPPFLAGS) $(CPPFLAGS) $(HV_CFLAGS) -I$(B) -MMD -MP -c -o $@ $<
 
--include $(HVM_OBJS:.o=.d)
+-include $(HVM_OBJS:.o=.d) $(BACKEND_OBJS:.o=.d) $(BACKEND_MAINS:.o=.d)
 
 # ---- the module --------------------------------------------------------------------------------
 
@@ -188,12 +200,13 @@ $(B)/man/%: Documentation/%.rst
 man: $(MANPAGES)
 
 install-hvm: hvm man
-	$(INSTALL) -D -m 755 $(B)/hvm $(DESTDIR)$(BINDIR)/hvm
+	$(foreach p,hvm $(BACKENDS),$(INSTALL) -D -m 755 $(B)/$(p) $(DESTDIR)$(BINDIR)/$(p);)
 	$(foreach m,$(notdir $(MANPAGES)),$(INSTALL) -D -m 644 $(B)/man/$(m) \
 		$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(m);)
 
 uninstall:
-	rm -f $(DESTDIR)/lib/modules/$(KVER)/updates/hv.ko $(DESTDIR)$(BINDIR)/hvm
+	rm -f $(DESTDIR)/lib/modules/$(KVER)/updates/hv.ko
+	rm -f $(foreach p,hvm $(BACKENDS),$(DESTDIR)$(BINDIR)/$(p))
 	rm -f $(DESTDIR)$(SYSCONFDIR)/modprobe.d/hv-libvirt.conf $(DESTDIR)$(SYSCONFDIR)/modules-load.d/hv.conf
 	rm -f $(DESTDIR)$(SYSCONFDIR)/modprobe.d/hv.conf $(DESTDIR)$(UDEVDIR)/60-hv.rules
 	rm -f $(DESTDIR)$(SYSCONFDIR)/apparmor.d/abstractions/libvirt-qemu.d/hv
@@ -208,7 +221,7 @@ help:
 	@echo
 	@echo 'Building (into $(B)/):'
 	@echo '  all            hvm, and hv.ko when the kernel headers are there (default)'
-	@echo '  hvm            the virtual machine monitor'
+	@echo '  hvm            the virtual machine monitor, and its back ends as programs'
 	@echo '  modules        hv.ko for KVER=$(KVER) (or KDIR=headers; W=1 for more warnings)'
 	@echo '  man            manual pages'
 	@echo '  clean          remove $(B)/'

@@ -106,13 +106,15 @@ static bool balloon_may_drop_free(const struct virtio_balloon *b)
 }
 
 /* Drop the whole pages of [hva, hva + len); returns their bytes. */
-static uint64_t drop_pages(void *hva, uint64_t len)
+static uint64_t drop_pages(const struct virtio_balloon *b, void *hva, uint64_t len)
 {
+	/* Of a file it must go out of the file, or another mapping would still have it. */
+	int advice = b->dev.mem->region[0].shared ? MADV_REMOVE : MADV_DONTNEED;
 	uintptr_t start = ((uintptr_t)hva + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
 	uintptr_t end = ((uintptr_t)hva + len) & ~(uintptr_t)(PAGE - 1);
 
 	/* Failing, it only leaves the memory where it is. */
-	if (start >= end || madvise((void *)start, end - start, MADV_DONTNEED))
+	if (start >= end || madvise((void *)start, end - start, advice))
 		return 0;
 	return end - start;
 }
@@ -127,7 +129,7 @@ static bool drop_run(struct virtio_balloon *b, const struct page_run *run)
 	void *hva = guest_mem_ptr(b->dev.mem, run->gpa, run->len);
 
 	if (hva) {
-		drop_pages(hva, run->len);
+		drop_pages(b, hva, run->len);
 		return true;
 	}
 	/* Over the border of two regions, or not memory. */
@@ -138,7 +140,7 @@ static bool drop_run(struct virtio_balloon *b, const struct page_run *run)
 					(unsigned long long)((run->gpa + off) / PAGE));
 			return false;
 		}
-		drop_pages(hva, PAGE);
+		drop_pages(b, hva, PAGE);
 	}
 	return true;
 }
@@ -215,7 +217,7 @@ static uint64_t drop_chain(struct virtio_balloon *b, const struct virtq_chain *c
 	if (!balloon_may_drop_free(b))
 		return 0;
 	for (unsigned int i = 0; i < c->in_num; i++)
-		bytes += drop_pages(c->iov[c->out_num + i].iov_base,
+		bytes += drop_pages(b, c->iov[c->out_num + i].iov_base,
 				    c->iov[c->out_num + i].iov_len);
 	return bytes;
 }

@@ -414,6 +414,8 @@ int virtio_blk_create(const struct virtio_blk_config *cfg, struct virtio_dev **d
 	if (cfg->serial)
 		memcpy(blk->serial, cfg->serial, strnlen(cfg->serial, VIRTIO_BLK_ID_LEN));
 	blk_fill_config(blk, queues, size);
+	if (cfg->seg_max && cfg->seg_max < blk->config.seg_max)
+		blk->config.seg_max = cfg->seg_max;
 	ret = virtio_dev_init(&blk->dev, &blk_ops, id, blk_features(blk, queues), queues, size,
 			      err);
 	if (ret) {

@@ -19,6 +19,7 @@ struct virtio_blk_config {
 	struct blk_image *img;	/* stays the caller's; must outlive the device */
 	unsigned int queues;	/* 1..64; 0: one */
 	unsigned int queue_size;	/* power of two up to VIRTQ_MAX_SIZE; 0: 256 */
+	unsigned int seg_max;	/* buffers of a request; 0: as many as the queue can take */
 	bool one_thread;	/* for all queues, instead of an I/O thread for each */
 	enum virtio_blk_on_error on_error;
 	/* With VIRTIO_BLK_STOP: a request waits; any thread, may be called again and again. */

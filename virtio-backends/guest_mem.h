@@ -2,6 +2,7 @@
 #ifndef HV_GUEST_MEM_H
 #define HV_GUEST_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,10 @@ struct guest_mem_region {
 	uint64_t gpa;		/* guest-physical start, bytes */
 	uint64_t size;		/* bytes */
 	void *hva;		/* where it is mapped here */
+	/* Other processes can map it, too: @offset of @fd, which is the owner's of the memory. */
+	bool shared;
+	int fd;
+	uint64_t offset;
 };
 
 struct guest_mem {

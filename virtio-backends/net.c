@@ -99,6 +99,16 @@ static int net_start_pairs(struct virtio_net *net)
 	return 0;
 }
 
+/* Receiving begins with the first pair, so that those in use have no gaps. */
+static unsigned int net_enabled_pairs(const struct virtio_net *net)
+{
+	unsigned int n = 1;
+
+	while (n < net_usable_pairs(net) && net->pair[n].rx->enabled)
+		n++;
+	return n;
+}
+
 static int net_start(struct virtio_dev *dev)
 {
 	struct virtio_net *net = to_virtio_net(dev);
@@ -109,6 +119,8 @@ static int net_start(struct virtio_dev *dev)
 	if (!net->offloads_set)
 		net->offloads = dev->driver_features & VIRTIO_NET_GUEST_OFFLOADS;
 	net->offloads_set = true;
+	if (net->pairs_by_queues)
+		net->pairs_in_use = net_enabled_pairs(net);
 	ret = net_apply_offloads(net);
 	net_apply_filter(net);
 	if (!ret)
@@ -385,6 +397,7 @@ int virtio_net_create(const struct virtio_net_config *cfg, struct virtio_dev **d
 		return ret;
 	}
 	net->max_pairs = pairs;
+	net->pairs_by_queues = cfg->pairs_by_queues;
 	pthread_mutex_init(&net->mac_lock, NULL);
 	hv_limit_init(&net->rx_limit, cfg->limit_packets, cfg->limit_bytes);
 	hv_limit_init(&net->tx_limit, cfg->limit_packets, cfg->limit_bytes);

@@ -16,6 +16,8 @@ struct virtio_net_config {
 	uint8_t mac[6];
 	unsigned int pairs;	/* 1..VIRTIO_NET_MAX_PAIRS; 0: one */
 	unsigned int queue_size;	/* 0: 256 */
+	/* A transport without control queue enables those pairs that the driver uses. */
+	bool pairs_by_queues;
 	uint64_t features;	/* offloads that the host's side can do, VIRTIO_NET_F_ bits */
 	/* Makes the port of a pair on its loop's thread. The device owns it. Not with vhost. */
 	int (*create_port)(void *opaque, unsigned int pair, struct hv_loop *loop,

@@ -73,6 +73,7 @@ struct virtio_net {
 	struct hv_loop_fd *ctrl_kick;
 	struct virtq *ctrl;
 	struct net_filter filter;
+	bool pairs_by_queues;
 	unsigned int pairs_in_use;
 	uint64_t offloads;		/* VIRTIO_NET_GUEST_OFFLOADS */
 	bool offloads_set;		/* else those that the driver took, at the next start */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "virtio.h"
+#include "virtq_track.h"
 
 _Static_assert(sizeof(struct vring_desc) == 16, "virtio 1.2, 2.7.5");
 _Static_assert(sizeof(struct vring_used_elem) == 8, "virtio 1.2, 2.7.8");
@@ -92,6 +93,8 @@ void virtq_fini(struct virtq *vq)
 	vq->kick_fd = -1;
 	free(vq->iov);
 	vq->iov = NULL;
+	free(vq->replay);
+	vq->replay = NULL;
 }
 
 void virtq_reset(struct virtq *vq)
@@ -106,7 +109,41 @@ void virtq_reset(struct virtq *vq)
 	vq->used_idx = 0;
 	vq->signalled_valid = false;
 	vq->inflight = 0;
+	vq->track = NULL;
+	vq->nr_replay = 0;
+	vq->replay_pos = 0;
 	virtq_clear_kick(vq);
+}
+
+void virtq_set_kick_fd(struct virtq *vq, int fd)
+{
+	close(vq->kick_fd);
+	vq->kick_fd = fd;
+}
+
+int virtq_set_track(struct virtq *vq, struct virtq_track *track, uint16_t entries,
+		    uint16_t used_idx)
+{
+	int n;
+
+	vq->track = NULL;
+	vq->nr_replay = 0;
+	vq->replay_pos = 0;
+	if (!track)
+		return 0;
+	if (!vq->replay)
+		vq->replay = calloc(vq->max_size, sizeof(*vq->replay));
+	if (!vq->replay)
+		return -ENOMEM;
+	n = virtq_track_recover(track, entries, vq->size, used_idx, vq->replay,
+				&vq->track_counter);
+	if (n < 0)
+		return n;
+	vq->track = track;
+	vq->nr_replay = (uint16_t)n;
+	vq->last_avail = (uint16_t)(used_idx + n);
+	vq->replay_end = vq->last_avail;
+	return 0;
 }
 
 int virtq_start(struct virtq *vq, bool event_idx, bool indirect)
@@ -305,10 +342,46 @@ static int virtq_walk_chain(struct virtq *vq, struct virtq_chain *c)
 	}
 }
 
+int virtq_retake(struct virtq *vq, uint16_t head, struct virtq_chain *c)
+{
+	if (vq->broken || virtio_dev_is_broken(vq->dev))
+		return -EIO;
+	memset(c, 0, sizeof(*c));
+	c->head = head;
+	if (virtq_walk_chain(vq, c))
+		return -EIO;
+	c->iov = vq->iov;
+	return 1;
+}
+
+/* The next chain that a dead process had taken. */
+static int virtq_pop_replay(struct virtq *vq, struct virtq_chain *c)
+{
+	int ret = virtq_retake(vq, vq->replay[vq->replay_pos], c);
+
+	if (ret < 0)
+		return ret;
+	vq->replay_pos++;
+	vq->inflight++;
+	vq->stat_pops++;
+	return 1;
+}
+
+/* The last of them can no more be given back when that many other chains were taken. */
+static void virtq_forget_replay(struct virtq *vq)
+{
+	if ((uint16_t)(vq->last_avail - vq->replay_end) >= vq->size) {
+		vq->nr_replay = 0;
+		vq->replay_pos = 0;
+	}
+}
+
 int virtq_pop(struct virtq *vq, struct virtq_chain *c)
 {
 	uint16_t avail_idx, head;
 
+	if (vq->replay_pos < vq->nr_replay)
+		return virtq_pop_replay(vq, c);
 	if (vq->broken || virtio_dev_is_broken(vq->dev))
 		return -EIO;
 	avail_idx = __atomic_load_n(&vq->avail->idx, __ATOMIC_ACQUIRE);
@@ -328,7 +401,11 @@ int virtq_pop(struct virtq *vq, struct virtq_chain *c)
 	if (virtq_walk_chain(vq, c))
 		return -EIO;
 	c->iov = vq->iov;
+	if (vq->track)
+		virtq_track_take(vq->track, head, vq->track_counter++);
 	vq->last_avail++;
+	if (vq->nr_replay)
+		virtq_forget_replay(vq);
 	vq->inflight++;
 	vq->stat_pops++;
 	return 1;
@@ -336,20 +413,21 @@ int virtq_pop(struct virtq *vq, struct virtq_chain *c)
 
 void virtq_unpop(struct virtq *vq)
 {
-	vq->last_avail--;
-	vq->inflight--;
-}
+	uint16_t head;
 
-int virtq_retake(struct virtq *vq, uint16_t head, struct virtq_chain *c)
-{
-	if (vq->broken || virtio_dev_is_broken(vq->dev))
-		return -EIO;
-	memset(c, 0, sizeof(*c));
-	c->head = head;
-	if (virtq_walk_chain(vq, c))
-		return -EIO;
-	c->iov = vq->iov;
-	return 1;
+	vq->inflight--;
+	/* One of those that were taken up: it stays in flight for who comes next. */
+	if (vq->replay_pos && vq->last_avail == vq->replay_end) {
+		vq->replay_pos--;
+		return;
+	}
+	vq->last_avail--;
+	if (!vq->track)
+		return;
+	head = ring_load(&vq->avail->ring[vq->last_avail % vq->size]);
+	/* Anything else was written there since: the driver's loss. */
+	if (head < vq->size)
+		virtq_track_untake(vq->track, head);
 }
 
 /* ---- Giving them back ---- */
@@ -360,6 +438,8 @@ void virtq_push(struct virtq *vq, uint16_t head, uint32_t written)
 
 	e->id = head;
 	e->len = written;
+	if (vq->track)
+		virtq_track_give(vq->track, head);
 	vq->used_idx++;
 	vq->inflight--;
 }
@@ -388,6 +468,8 @@ void virtq_flush(struct virtq *vq)
 		return;
 	vq->published = vq->used_idx;
 	__atomic_store_n(&vq->used->idx, vq->used_idx, __ATOMIC_RELEASE);
+	if (vq->track)
+		virtq_track_published(vq->track, vq->size, vq->used_idx);
 	full_fence();
 	if (!virtq_wants_interrupt(vq) || vq->broken)
 		return;
@@ -414,7 +496,7 @@ bool virtq_enable_kicks(struct virtq *vq)
 	else
 		ring_store(&vq->used->flags, 0);
 	full_fence();
-	return ring_load(&vq->avail->idx) != vq->last_avail;
+	return ring_load(&vq->avail->idx) != vq->last_avail || vq->replay_pos < vq->nr_replay;
 }
 
 /* ---- Buffers ---- */

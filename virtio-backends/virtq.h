@@ -21,6 +21,7 @@ struct virtio_dev;
 struct vring_desc;
 struct vring_avail;
 struct vring_used;
+struct virtq_track;
 
 #define VIRTQ_MAX_SIZE	1024
 
@@ -52,6 +53,16 @@ struct virtq {
 	struct vring_used *used;
 	struct iovec *iov;	/* scratch for virtq_pop() */
 	unsigned int iov_cap;
+
+	/*
+	 * Where it is kept which chains are in flight; NULL: nowhere. What was in flight when
+	 * another process died is taken before all others: replay[replay_pos, nr_replay).
+	 */
+	struct virtq_track *track;
+	uint64_t track_counter;
+	uint16_t *replay;
+	uint16_t nr_replay, replay_pos;
+	uint16_t replay_end;	/* last_avail behind them */
 
 	uint64_t stat_pops, stat_interrupts;	/* written by the loop only */
 };
@@ -94,6 +105,16 @@ void virtq_reset(struct virtq *vq);
 /* Map the rings; -EINVAL (and the device fails) if they are not in RAM or misaligned. */
 int virtq_start(struct virtq *vq, bool event_idx, bool indirect);
 void virtq_stop(struct virtq *vq);
+
+/*
+ * Keep track in @track, memory for @entries, and take up what is in flight there: after virtq_pop() of
+ * those, the queue goes on behind them. Stopped; the rings are set up. @used_idx is what the used ring
+ * says. NULL: no more. -EINVAL: the memory is of another queue.
+ */
+int virtq_set_track(struct virtq *vq, struct virtq_track *track, uint16_t entries,
+		    uint16_t used_idx);
+/* Another eventfd for the driver's notifications; the queue owns it. Stopped. */
+void virtq_set_kick_fd(struct virtq *vq, int fd);
 
 /* Copy between a chain's buffers and memory; returns the bytes copied (may be fewer than len). */
 size_t virtq_iov_to_buf(const struct iovec *iov, unsigned int n, size_t off, void *buf, size_t len);

@@ -12,11 +12,18 @@
 /* What a guest is made of, as the command line says it. Strings are the caller's. */
 #define HVM_MAX_DISKS	24
 #define HVM_MAX_NETS	4
+#define HVM_MAX_FS	4
 #define HVM_MAX_PORTS	VIRTIO_PORTS_MAX
 #define HVM_NAME_MAX	64
 
+/* Who does a device's work: this process, one that it starts, or who listens at a socket. */
+enum hvm_backend_kind { HVM_BACKEND_INSIDE, HVM_BACKEND_PROCESS, HVM_BACKEND_SOCKET };
+
 struct hvm_disk_config {
-	char *path;		/* allocated */
+	char *path;		/* allocated; empty with HVM_BACKEND_SOCKET */
+	enum hvm_backend_kind backend;
+	char *socket;		/* HVM_BACKEND_SOCKET; allocated */
+	char *spec;		/* HVM_BACKEND_PROCESS: what hv-backend-blk is told; allocated */
 	enum blk_format format;
 	bool readonly;
 	unsigned int queues;	/* 0: as many as there are processors, up to a few */
@@ -25,14 +32,16 @@ struct hvm_disk_config {
 	uint64_t limit_iops, limit_bytes;	/* per second, 0: none */
 };
 
-enum hvm_net_kind { HVM_NET_TAP, HVM_NET_PASST, HVM_NET_SWITCH };
+enum hvm_net_kind { HVM_NET_TAP, HVM_NET_PASST, HVM_NET_SWITCH, HVM_NET_VHOST_USER };
 
 struct hvm_net_config {
 	enum hvm_net_kind kind;
 	char ifname[16];	/* TAP; empty: the kernel chooses */
 	bool vhost;		/* TAP */
 	unsigned int queues;	/* TAP; pairs */
-	char *socket;		/* PASST; allocated */
+	char *socket;		/* PASST, VHOST_USER; allocated */
+	enum hvm_backend_kind backend;
+	char *spec;		/* HVM_BACKEND_PROCESS: what hv-backend-net is told; allocated */
 	char network[HVM_NAME_MAX + 1];	/* SWITCH */
 	bool mac_given;
 	uint8_t mac[6];
@@ -43,6 +52,12 @@ struct hvm_vsock_config {
 	bool given;
 	uint32_t cid;
 	char *socket;		/* NULL: vhost; allocated */
+};
+
+/* A shared directory: of a virtiofsd that is started for @dir, or of one at @socket. */
+struct hvm_fs_config {
+	char *dir, *socket, *server;	/* allocated; NULL: not given */
+	char *tag;
 };
 
 struct hvm_port_config {
@@ -67,6 +82,8 @@ struct hvm_config {
 	unsigned int nr_disks;
 	struct hvm_net_config net[HVM_MAX_NETS];
 	unsigned int nr_nets;
+	struct hvm_fs_config fs[HVM_MAX_FS];
+	unsigned int nr_fs;
 	struct hvm_chardev_config serial, console;
 	struct hvm_port_config port[HVM_MAX_PORTS];
 	unsigned int nr_ports;

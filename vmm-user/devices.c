@@ -16,6 +16,7 @@
 #include "../virtio-backends/rng.h"
 #include "../virtio-backends/transport/pci.h"
 #include "../virtio-backends/util/log.h"
+#include "../virtio-backends/vhost_user.h"
 #include "../virtio-backends/vsock.h"
 #include "chipset/pci.h"
 #include "chipset/pm.h"
@@ -23,9 +24,11 @@
 #include "chipset/serial.h"
 #include "memory/layout.h"
 #include "nic.h"
+#include "server.h"
 
 #define MAX_QUEUES	4	/* of a disk that nobody said a number for */
-#define MAX_VIRTIO	(HVM_MAX_DISKS + HVM_MAX_NETS + 5)
+#define MAX_VIRTIO	(HVM_MAX_DISKS + HVM_MAX_NETS + HVM_MAX_FS + 5)
+#define MAX_SERVERS	(HVM_MAX_DISKS + HVM_MAX_NETS + HVM_MAX_FS)
 
 struct hvm_devices {
 	const struct hvm_config *cfg;
@@ -47,6 +50,8 @@ struct hvm_devices {
 	struct virtio_dev *virtio[MAX_VIRTIO];	/* all of them */
 	unsigned int nr_virtio;
 	sem_t frozen, thawed;		/* see hvm_devices_freeze() */
+	struct hvm_server server[MAX_SERVERS];	/* of those whose work other processes do */
+	unsigned int nr_servers;
 };
 
 uint64_t hvm_devices_pci64_base(uint64_t mem)
@@ -54,6 +59,18 @@ uint64_t hvm_devices_pci64_base(uint64_t mem)
 	uint64_t end = hvm_ram_end(mem);
 
 	return (end + HVM_PCI_MMIO64_ALIGN - 1) & ~(HVM_PCI_MMIO64_ALIGN - 1);
+}
+
+bool hvm_devices_need_shared_mem(const struct hvm_config *cfg)
+{
+	bool need = cfg->nr_fs;
+
+	for (unsigned int i = 0; i < cfg->nr_disks; i++)
+		need |= cfg->disk[i].backend != HVM_BACKEND_INSIDE;
+	for (unsigned int i = 0; i < cfg->nr_nets; i++)
+		need |= cfg->net[i].kind == HVM_NET_VHOST_USER ||
+			cfg->net[i].backend != HVM_BACKEND_INSIDE;
+	return need;
 }
 
 /* ---- Chipset ---- */
@@ -137,6 +154,40 @@ static void disk_stopped(void *opaque, const char *id, int error)
 	hvm_vm_notify(d->vm, HVM_EVENT_IO_ERROR, "%s: %s", id, strerror(-error));
 }
 
+static unsigned int disk_queues(const struct hvm_devices *d, const struct hvm_disk_config *disk)
+{
+	if (disk->queues)
+		return disk->queues;
+	return d->cfg->cpus < MAX_QUEUES ? d->cfg->cpus : MAX_QUEUES;
+}
+
+/* A disk that another process serves. */
+static int create_served_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err)
+{
+	const struct hvm_disk_config *disk = &d->cfg->disk[n];
+	struct hvm_server *s = &d->server[d->nr_servers++];
+	char id[16], *spec;
+	const struct vhost_user_dev_config cfg = {
+		.id = id, .connect = hvm_server_connect, .opaque = s,
+		.queues = disk_queues(d, disk),
+	};
+	struct virtio_dev *dev;
+	int ret = 0;
+
+	snprintf(id, sizeof(id), "blk%u", n);
+	if (disk->backend == HVM_BACKEND_SOCKET) {
+		hvm_server_init_socket(s, id, disk->socket);
+	} else if (asprintf(&spec, "%s%s", disk->spec, disk->queues ? "" : ",queues=4") < 0) {
+		ret = hv_err_set(err, -ENOMEM, "%s: out of memory", id);
+	} else {
+		ret = hvm_server_init_backend(s, id, "blk", spec, NULL, err);
+		free(spec);
+	}
+	if (!ret)
+		ret = vhost_user_blk_create(&cfg, &dev, err);
+	return ret ? ret : add_virtio(d, dev, err);
+}
+
 static int open_image(struct hvm_devices *d, unsigned int n, struct hv_err *err)
 {
 	const struct hvm_disk_config *disk = &d->cfg->disk[n];
@@ -152,17 +203,18 @@ static int create_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err
 	const struct hvm_disk_config *disk = &d->cfg->disk[n];
 	char id[16];
 	struct virtio_blk_config cfg = {
-		.queues = disk->queues, .one_thread = disk->one_thread,
+		.queues = disk_queues(d, disk), .one_thread = disk->one_thread,
 		.on_error = disk->on_error, .stopped = disk_stopped, .opaque = d,
 		.limit_iops = disk->limit_iops, .limit_bytes = disk->limit_bytes, .id = id,
 	};
 	struct virtio_dev *dev;
-	int ret = open_image(d, n, err);
+	int ret;
 
+	if (disk->backend != HVM_BACKEND_INSIDE)
+		return create_served_disk(d, n, err);
+	ret = open_image(d, n, err);
 	if (ret)
 		return ret;
-	if (!cfg.queues)
-		cfg.queues = d->cfg->cpus < MAX_QUEUES ? d->cfg->cpus : MAX_QUEUES;
 	snprintf(id, sizeof(id), "blk%u", n);
 	cfg.img = d->image[n];
 	ret = virtio_blk_create(&cfg, &dev, err);
@@ -173,11 +225,60 @@ static int create_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err
 	return ret;
 }
 
+static int create_served_nic(struct hvm_devices *d, unsigned int n, struct hv_err *err)
+{
+	const struct hvm_net_config *net = &d->cfg->net[n];
+	struct hvm_server *s = &d->server[d->nr_servers++];
+	char id[16];
+	const struct vhost_user_dev_config cfg = {
+		.id = id, .connect = hvm_server_connect, .opaque = s,
+	};
+	struct virtio_dev *dev;
+	uint8_t mac[6];
+	int ret = 0;
+
+	snprintf(id, sizeof(id), "net%u", n);
+	hvm_nic_mac(net, d->cfg->name, n, mac);
+	if (net->kind == HVM_NET_VHOST_USER)
+		hvm_server_init_socket(s, id, net->socket);
+	else
+		ret = hvm_server_init_backend(s, id, "net", net->spec, d->cfg->name, err);
+	if (!ret)
+		ret = vhost_user_net_create(&cfg, mac, &dev, err);
+	return ret ? ret : add_virtio(d, dev, err);
+}
+
 static int create_nic(struct hvm_devices *d, unsigned int n, struct hv_err *err)
 {
+	const struct hvm_net_config *net = &d->cfg->net[n];
 	struct virtio_dev *dev;
-	int ret = hvm_nic_create(&d->nic[n], &d->cfg->net[n], d->cfg->name, n, &dev, err);
+	int ret;
 
+	if (net->kind == HVM_NET_VHOST_USER || net->backend == HVM_BACKEND_PROCESS)
+		return create_served_nic(d, n, err);
+	ret = hvm_nic_create(&d->nic[n], net, d->cfg->name, n, &dev, err);
+
+	return ret ? ret : add_virtio(d, dev, err);
+}
+
+static int create_fs(struct hvm_devices *d, unsigned int n, struct hv_err *err)
+{
+	const struct hvm_fs_config *fs = &d->cfg->fs[n];
+	struct hvm_server *s = &d->server[d->nr_servers++];
+	char id[16];
+	const struct vhost_user_dev_config cfg = {
+		.id = id, .connect = hvm_server_connect, .opaque = s,
+	};
+	struct virtio_dev *dev;
+	int ret = 0;
+
+	snprintf(id, sizeof(id), "fs%u", n);
+	if (fs->socket)
+		hvm_server_init_socket(s, id, fs->socket);
+	else
+		ret = hvm_server_init_virtiofsd(s, id, fs->server, fs->dir, d->cfg->name, err);
+	if (!ret)
+		ret = vhost_user_fs_create(&cfg, fs->tag, &dev, err);
 	return ret ? ret : add_virtio(d, dev, err);
 }
 
@@ -298,6 +399,8 @@ static int create_all(struct hvm_devices *d, struct hv_err *err)
 		ret = create_console(d, err);
 	if (!ret)
 		ret = create_ports(d, err);
+	for (unsigned int i = 0; i < d->cfg->nr_fs && !ret; i++)
+		ret = create_fs(d, i, err);
 	/* Last, since it may take the terminal. */
 	if (!ret)
 		ret = create_serial(d, err);
@@ -339,6 +442,8 @@ int hvm_devices_destroy(struct hvm_devices *d, struct hv_err *err)
 
 	if (d->pci)
 		pci_host_destroy(d->pci);
+	for (unsigned int i = 0; i < d->nr_servers; i++)
+		hvm_server_destroy(&d->server[i]);
 	for (unsigned int i = 0; i < d->cfg->nr_nets; i++)
 		hvm_nic_destroy(&d->nic[i]);
 	hvm_serial_destroy(d->serial);

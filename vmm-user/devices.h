@@ -26,6 +26,9 @@ void hvm_devices_reset(struct hvm_devices *d);
 /* Where the PCI window above RAM is. */
 uint64_t hvm_devices_pci64_base(uint64_t mem);
 
+/* Is the work of a device done by another process, which must reach the guest's memory? */
+bool hvm_devices_need_shared_mem(const struct hvm_config *cfg);
+
 /* Stop all virtio devices with their state in place, and go on. */
 void hvm_devices_pause(struct hvm_devices *d);
 void hvm_devices_resume(struct hvm_devices *d);

@@ -476,6 +476,7 @@ static int machine_init(struct hvm_machine *m, struct hv_err *err)
 		.accel = m->cfg.accel,
 		.cpus = m->cfg.cpus,
 		.mem = m->cfg.mem,
+		.shared_mem = hvm_devices_need_shared_mem(&m->cfg),
 		.event = machine_event,
 		.opaque = m,
 	};

@@ -20,14 +20,15 @@ static uint32_t hash_name(const char *name, unsigned int index)
 	return (h ^ index) * 16777619u;
 }
 
-static void nic_mac(const struct hvm_nic *nic, uint8_t mac[6])
+void hvm_nic_mac(const struct hvm_net_config *cfg, const char *guest, unsigned int index,
+		 uint8_t mac[6])
 {
-	uint32_t h = hash_name(nic->guest, nic->index);
+	uint32_t h = hash_name(guest, index);
 	/* Locally administered, and known to people as a virtual machine's. */
 	const uint8_t made[6] = { 0x52, 0x54, 0x00, (uint8_t)(h >> 16), (uint8_t)(h >> 8),
 				  (uint8_t)h };
 
-	memcpy(mac, nic->cfg->mac_given ? nic->cfg->mac : made, sizeof(made));
+	memcpy(mac, cfg->mac_given ? cfg->mac : made, sizeof(made));
 }
 
 /* The switch's directory is beside the guest's control socket. */
@@ -82,22 +83,36 @@ static int nic_open_tap(struct hvm_nic *nic, const char *id, struct virtio_net_c
 	return 0;
 }
 
-int hvm_nic_create(struct hvm_nic *nic, const struct hvm_net_config *cfg, const char *guest,
-		   unsigned int index, struct virtio_dev **dev, struct hv_err *err)
+static int nic_create(struct hvm_nic *nic, struct virtio_dev **dev, struct hv_err *err)
 {
+	const struct hvm_net_config *cfg = nic->cfg;
 	char id[16];
 	struct virtio_net_config net = {
 		.id = id, .pairs = 1, .create_port = create_port, .opaque = nic,
 		.limit_bytes = cfg->limit_bytes, .limit_packets = cfg->limit_packets,
+		.pairs_by_queues = nic->backend, .queue_size = nic->backend ? VIRTQ_MAX_SIZE : 0,
 	};
 	int ret = 0;
 
-	*nic = (struct hvm_nic){ .cfg = cfg, .guest = guest, .index = index };
-	snprintf(id, sizeof(id), "net%u", index);
-	nic_mac(nic, net.mac);
+	snprintf(id, sizeof(id), "net%u", nic->index);
+	hvm_nic_mac(cfg, nic->guest, nic->index, net.mac);
 	if (cfg->kind == HVM_NET_TAP)
 		ret = nic_open_tap(nic, id, &net, err);
 	return ret ? ret : virtio_net_create(&net, dev, err);
+}
+
+int hvm_nic_create(struct hvm_nic *nic, const struct hvm_net_config *cfg, const char *guest,
+		   unsigned int index, struct virtio_dev **dev, struct hv_err *err)
+{
+	*nic = (struct hvm_nic){ .cfg = cfg, .guest = guest, .index = index };
+	return nic_create(nic, dev, err);
+}
+
+int hvm_nic_create_backend(struct hvm_nic *nic, const struct hvm_net_config *cfg, const char *guest,
+			   struct virtio_dev **dev, struct hv_err *err)
+{
+	*nic = (struct hvm_nic){ .cfg = cfg, .guest = guest, .backend = true };
+	return nic_create(nic, dev, err);
 }
 
 void hvm_nic_destroy(struct hvm_nic *nic)

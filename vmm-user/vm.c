@@ -121,7 +121,7 @@ static int vm_populate(struct hvm_vm *vm, const struct hvm_vm_config *cfg, struc
 	vm->mmio = bus_create(BUS_MMIO);
 	if (!vm->pio || !vm->mmio)
 		return hv_err_set(err, -ENOMEM, "buses: out of memory");
-	ret = hvm_ram_create(&vm->ram, cfg->mem, err);
+	ret = hvm_ram_create(&vm->ram, cfg->mem, cfg->shared_mem, err);
 	if (!ret)
 		ret = vm_add_memory(vm, err);
 	if (!ret)

@@ -71,6 +71,7 @@ struct hvm_vm_config {
 	const char *accel;
 	unsigned int cpus;
 	uint64_t mem;		/* bytes */
+	bool shared_mem;	/* other processes must reach it */
 	hvm_event_fn event;
 	void *opaque;
 };

@@ -166,14 +166,15 @@ make_launcher() {
 	chmod 755 "$dir/bin/$prog"
 }
 
-# QEMU 7.2 (Debian 12's), a client that only knows /dev/kvm, with all its libraries.
+# QEMU 7.2 (Debian 12's), a client that only knows /dev/kvm, with all its libraries, and its virtiofsd, which
+# every release of the lab has then.
 build_qemu72() {
 	local dir=$1
 	local -a lines
 	mapfile -t lines < <(old_release_lines)
 	bootstrap "$dir/full" bookworm qemu-system-x86,seabios "${lines[@]}"
 	mkdir -p "$dir/root/usr/bin" "$dir/root/usr/lib" "$dir/root/usr/share"
-	mv "$dir/full/usr/bin/qemu-system-x86_64" "$dir/root/usr/bin/"
+	mv "$dir/full/usr/bin/qemu-system-x86_64" "$dir/full/usr/lib/qemu/virtiofsd" "$dir/root/usr/bin/"
 	if [ -L "$dir/full/lib" ]; then
 		mv "$dir/full/usr/lib/x86_64-linux-gnu" "$dir/root/usr/lib/"
 	else
@@ -183,7 +184,9 @@ build_qemu72() {
 	mv "$dir/full/usr/share/qemu" "$dir/full/usr/share/seabios" "$dir/root/usr/share/"
 	rm -rf "$dir/full" "$dir"/root/usr/lib/x86_64-linux-gnu/{perl-base,gconv,dri}
 	make_launcher "$dir" qemu-system-x86_64
+	make_launcher "$dir" virtiofsd
 	"$dir/bin/qemu-system-x86_64" --version
+	"$dir/bin/virtiofsd" --version
 }
 
 # Debian 12's sources, from this machine's mirrors whatever its own release is.
@@ -293,7 +296,7 @@ guest_initramfs() {
 	local stage=$1/ramfs
 	mkdir "$stage"
 	# Loaded only when asked for on the kernel command line.
-	ramfs_modules "$1/root" "$2" "$stage" virtio_net virtio_balloon vmw_vsock_virtio_transport
+	ramfs_modules "$1/root" "$2" "$stage" virtio_net virtio_balloon vmw_vsock_virtio_transport virtiofs
 	mv "$stage/modules/order" "$stage/modules/more"
 	ramfs_modules "$1/root" "$2" "$stage" virtio_pci virtio_mmio virtio_blk ext4 virtio_console virtio_rng
 	grep -vxFf "$stage/modules/order" "$stage/modules/more" >"$stage/modules/order.more"

@@ -35,7 +35,7 @@ static int make_tables(unsigned int cpus)
 	};
 
 	if (!ram.map)
-		CHECK_EQ(hvm_ram_create(&ram, 64ULL << 20, &err), 0);
+		CHECK_EQ(hvm_ram_create(&ram, 64ULL << 20, false, &err), 0);
 	return hvm_acpi_write(&cfg, &ram.mem, &rsdp, &err);
 }
 

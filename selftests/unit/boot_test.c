@@ -36,7 +36,7 @@ static void write_file(const char *path, const void *data, size_t len)
 
 static void set_up(uint64_t mem)
 {
-	CHECK_EQ(hvm_ram_create(&ram, mem, &err), 0);
+	CHECK_EQ(hvm_ram_create(&ram, mem, false, &err), 0);
 	cfg = (struct hvm_boot_config){
 		.kernel = kernel_path, .cmdline = "console=ttyS0", .ram = &ram, .rsdp = 0xe0000,
 	};
@@ -479,9 +479,9 @@ static void test_ram(void)
 {
 	struct hvm_ram r;
 
-	CHECK_EQ(hvm_ram_create(&r, (32ULL << 20) + 4096, &err), -EINVAL);
-	CHECK_EQ(hvm_ram_create(&r, 16ULL << 20, &err), -EINVAL);
-	CHECK_EQ(hvm_ram_create(&r, 5ULL << 30, &err), 0);
+	CHECK_EQ(hvm_ram_create(&r, (32ULL << 20) + 4096, false, &err), -EINVAL);
+	CHECK_EQ(hvm_ram_create(&r, 16ULL << 20, false, &err), -EINVAL);
+	CHECK_EQ(hvm_ram_create(&r, 5ULL << 30, false, &err), 0);
 	CHECK_EQ(hvm_ram_end(5ULL << 30), 6ULL << 30);
 	CHECK(guest_mem_ptr(&r.mem, (3ULL << 30) - 1, 1));
 	CHECK(!guest_mem_ptr(&r.mem, (3ULL << 30) - 1, 2));

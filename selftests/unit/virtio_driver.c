@@ -27,14 +27,33 @@ static const struct virtio_host_ops drv_host_ops = {
 	.config_interrupt = drv_config_interrupt,
 };
 
+static const uint64_t layout[3][2] = {
+	{ DRV_RAM0, DRV_RAM0_SIZE },
+	{ DRV_RAM1, DRV_RAM1_SIZE },
+	{ DRV_RAM2, DRV_RAM2_SIZE },
+};
+
+void drv_init_shared(struct drv *d, struct virtio_dev *dev)
+{
+	memset(d, 0, sizeof(*d));
+	d->mem.nr = 3;
+	for (unsigned int i = 0; i < 3; i++) {
+		int fd = memfd_create("guest", MFD_CLOEXEC);
+
+		CHECK(fd >= 0 && !ftruncate(fd, (off_t)layout[i][1]));
+		d->ram[i] = mmap(NULL, layout[i][1], PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		CHECK(d->ram[i] != MAP_FAILED);
+		d->mem.region[i] = (struct guest_mem_region){
+			.gpa = layout[i][0], .size = layout[i][1], .hva = d->ram[i],
+			.shared = true, .fd = fd,
+		};
+	}
+	if (dev)
+		drv_attach(d, dev);
+}
+
 void drv_init(struct drv *d, struct virtio_dev *dev)
 {
-	static const uint64_t layout[3][2] = {
-		{ DRV_RAM0, DRV_RAM0_SIZE },
-		{ DRV_RAM1, DRV_RAM1_SIZE },
-		{ DRV_RAM2, DRV_RAM2_SIZE },
-	};
-
 	memset(d, 0, sizeof(*d));
 	d->dev = dev;
 	d->mem.nr = 3;
@@ -58,8 +77,16 @@ void drv_attach(struct drv *d, struct virtio_dev *dev)
 
 void drv_fini(struct drv *d)
 {
-	for (unsigned int i = 0; i < 3; i++)
-		free(d->ram[i]);
+	for (unsigned int i = 0; i < 3; i++) {
+		const struct guest_mem_region *r = &d->mem.region[i];
+
+		if (!r->shared) {
+			free(d->ram[i]);
+			continue;
+		}
+		munmap(d->ram[i], r->size);
+		close(r->fd);
+	}
 }
 
 void *drv_ptr(struct drv *d, uint64_t gpa)

@@ -50,6 +50,8 @@ struct drv_buf {
 };
 
 void drv_init(struct drv *d, struct virtio_dev *dev);
+/* The same with memory that other processes can map. */
+void drv_init_shared(struct drv *d, struct virtio_dev *dev);
 /* Another device takes the place of the one before, with memory and rings as they are. */
 void drv_attach(struct drv *d, struct virtio_dev *dev);
 /* Frees the memory; the device must be gone. */

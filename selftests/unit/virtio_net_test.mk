@@ -2,7 +2,7 @@
 NET_SRCS := $(wildcard virtio-backends/net*.c virtio-backends/net/*.c) virtio-backends/vhost.c \
 	virtio-backends/limit.c virtio-backends/watch.c virtio-backends/loop.c \
 	virtio-backends/io_thread.c \
-	virtio-backends/virtq.c virtio-backends/virtio.c virtio-backends/state.c \
+	virtio-backends/virtq.c virtio-backends/virtq_track.c virtio-backends/virtio.c virtio-backends/state.c \
 	virtio-backends/util/log.c virtio-backends/util/err.c
 
 UNIT_TESTS += virtio_net_test

@@ -3,6 +3,6 @@ UNIT_TESTS += virtio_ports_test
 virtio_ports_test_SRCS := selftests/unit/virtio_ports_test.c selftests/unit/virtio_driver.c \
 	selftests/unit/unit_test.c selftests/unit/unit_log.c virtio-backends/ports.c \
 	virtio-backends/watch.c virtio-backends/loop.c virtio-backends/io_thread.c \
-	virtio-backends/virtq.c virtio-backends/virtio.c virtio-backends/state.c \
+	virtio-backends/virtq.c virtio-backends/virtq_track.c virtio-backends/virtio.c virtio-backends/state.c \
 	virtio-backends/util/log.c virtio-backends/util/err.c virtio-backends/util/listen.c
 virtio_ports_test_LIBS := -lz -lpthread

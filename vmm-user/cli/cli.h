@@ -32,8 +32,9 @@ int hvm_flush_stdout(struct hv_err *err);
 int hvm_parse_cpus(const char *s, unsigned int *cpus, struct hv_err *err);
 /* "512M", "2G"; a number without suffix counts MiB. *@bytes is whole MiB. @option: for messages. */
 int hvm_parse_mem(const char *option, const char *s, uint64_t *bytes, struct hv_err *err);
-/* "FILE[,format=qcow2|raw][,readonly]"; a comma in the name is written twice. */
+/* "FILE[,format=qcow2|raw][,readonly]..." or "vhost-user,socket=FILE..."; a comma in the name is written twice. */
 int hvm_parse_disk(const char *s, struct hvm_disk_config *disk, struct hv_err *err);
+void hvm_disk_config_free(struct hvm_disk_config *disk);
 /* "stdio", "pty", "none", "file:F" */
 int hvm_parse_chardev(const char *option, const char *s, struct hvm_chardev_config *c,
 		      struct hv_err *err);
@@ -48,6 +49,10 @@ void hvm_net_config_free(struct hvm_net_config *net);
 /* "cid=N", "socket=FILE[,cid=N]" */
 int hvm_parse_vsock(const char *s, struct hvm_vsock_config *vsock, struct hv_err *err);
 
+/* options_fs.c: "DIR,tag=NAME[,server=PROGRAM]", "tag=NAME,socket=FILE" */
+int hvm_parse_fs(const char *s, struct hvm_fs_config *fs, struct hv_err *err);
+void hvm_fs_config_free(struct hvm_fs_config *fs);
+
 /* "NAME,socket=FILE" */
 int hvm_parse_port(const char *s, struct hvm_port_config *port, struct hv_err *err);
 void hvm_port_config_free(struct hvm_port_config *port);
@@ -57,6 +62,11 @@ void hvm_port_config_free(struct hvm_port_config *port);
  * the comma, or NULL at the end. @out has room for all of @s.
  */
 const char *hvm_take_field(const char *s, char *out);
+/*
+ * @s without its field from @field on, as hvm_take_field() found it; @rest is what follows it, or
+ * NULL. Allocated; NULL: no memory.
+ */
+char *hvm_cut_field(const char *s, const char *field, const char *rest);
 /* Digits only: strtoull() alone takes signs, spaces and the empty string. *@end is what follows. */
 int hvm_parse_number(const char *s, char **end, uint64_t *v);
 /* A number from @min to @max and nothing behind it. */

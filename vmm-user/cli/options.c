@@ -114,6 +114,27 @@ const char *hvm_take_field(const char *s, char *out)
 	return NULL;
 }
 
+char *hvm_cut_field(const char *s, const char *field, const char *rest)
+{
+	/* With the comma before it, which is there: the first field is never cut. */
+	size_t before = (size_t)(field - 1 - s);
+	size_t len = before + (rest ? strlen(rest) + 1 : 0) + 1;
+	char *res = malloc(len);
+
+	if (res)
+		snprintf(res, len, "%.*s%s%s", (int)before, s, rest ? "," : "", rest ? rest : "");
+	return res;
+}
+
+static int set_disk_socket(struct hvm_disk_config *disk, const char *v)
+{
+	if (!*v || disk->backend != HVM_BACKEND_SOCKET)
+		return -EINVAL;
+	free(disk->socket);
+	disk->socket = strdup(v);
+	return disk->socket ? 0 : -ENOMEM;
+}
+
 static int set_disk_queues(struct hvm_disk_config *disk, const char *v)
 {
 	uint64_t n;
@@ -145,6 +166,9 @@ static int set_disk_word(struct hvm_disk_config *disk, const char *opt)
 		disk->format = BLK_FORMAT_RAW;
 	else if (!strcmp(opt, "threads=one") || !strcmp(opt, "threads=queue"))
 		disk->one_thread = !strcmp(opt, "threads=one");
+	else if (!strcmp(opt, "backend=process") || !strcmp(opt, "backend=inside"))
+		disk->backend = !strcmp(opt, "backend=process") ? HVM_BACKEND_PROCESS :
+								  HVM_BACKEND_INSIDE;
 	else if (!strcmp(opt, "on-error=report"))
 		disk->on_error = VIRTIO_BLK_REPORT;
 	else if (!strcmp(opt, "on-error=stop"))
@@ -166,6 +190,7 @@ static int parse_disk_option(const char *s, const char *opt, struct hvm_disk_con
 		{ "queues=", "a number from 1 to 64", set_disk_queues },
 		{ "limit-iops=", "requests per second", set_disk_limit_iops },
 		{ "limit-bytes=", "bytes per second, like 10M", set_disk_limit_bytes },
+		{ "socket=", "a file, after \"vhost-user\",", set_disk_socket },
 	};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
@@ -181,8 +206,53 @@ static int parse_disk_option(const char *s, const char *opt, struct hvm_disk_con
 	if (set_disk_word(disk, opt))
 		return hv_err_set(err, -EINVAL, "--disk %s: \"%s\" is none of format=qcow2|raw, "
 				  "readonly, queues=N, threads=queue|one, on-error=report|stop|ignore, "
-				  "limit-iops=N, limit-bytes=RATE", s, opt);
+				  "limit-iops=N, limit-bytes=RATE, backend=inside|process", s, opt);
 	return 0;
+}
+
+/* "vhost-user" is no file: the disk is another process's, and so are all of its options but one. */
+static int parse_vhost_user_disk(const char *s, const char *rest, char *opt,
+				 struct hvm_disk_config *disk, struct hv_err *err)
+{
+	int ret = 0;
+
+	disk->backend = HVM_BACKEND_SOCKET;
+	while (!ret && rest) {
+		rest = hvm_take_field(rest, opt);
+		if (strncmp(opt, "socket=", 7) && strncmp(opt, "queues=", 7))
+			return hv_err_set(err, -EINVAL, "--disk %s: \"%s\" is neither socket=FILE nor "
+					  "queues=N; the rest is the back end's business (a file of that "
+					  "name is ./vhost-user)", s, opt);
+		ret = parse_disk_option(s, opt, disk, err);
+	}
+	if (!ret && !disk->socket)
+		ret = hv_err_set(err, -EINVAL, "--disk %s: socket=FILE is missing, where the back end "
+				 "listens", s);
+	return ret;
+}
+
+static int parse_file_disk(const char *s, const char *rest, char *opt,
+			   struct hvm_disk_config *disk, struct hv_err *err)
+{
+	const char *field;
+	int ret = 0;
+
+	while (!ret && rest) {
+		field = rest;
+		rest = hvm_take_field(rest, opt);
+		ret = parse_disk_option(s, opt, disk, err);
+		if (ret || strcmp(opt, "backend=process"))
+			continue;
+		if (disk->spec)
+			return hv_err_set(err, -EINVAL, "--disk %s: backend= is given twice", s);
+		disk->spec = hvm_cut_field(s, field, rest);
+		if (!disk->spec)
+			ret = hv_err_set(err, -ENOMEM, "out of memory");
+	}
+	if (!ret && disk->backend == HVM_BACKEND_PROCESS && disk->on_error == VIRTIO_BLK_STOP)
+		ret = hv_err_set(err, -EINVAL, "--disk %s: on-error=stop: a back end cannot stop the "
+				 "guest; use report, or no back end", s);
+	return ret;
 }
 
 int hvm_parse_disk(const char *s, struct hvm_disk_config *disk, struct hv_err *err)
@@ -199,17 +269,24 @@ int hvm_parse_disk(const char *s, struct hvm_disk_config *disk, struct hv_err *e
 	rest = hvm_take_field(s, path);
 	if (!*path)
 		ret = hv_err_set(err, -EINVAL, "--disk %s: the file's name is missing", s);
-	while (!ret && rest) {
-		rest = hvm_take_field(rest, opt);
-		ret = parse_disk_option(s, opt, disk, err);
-	}
+	else if (!strcmp(path, "vhost-user"))
+		ret = parse_vhost_user_disk(s, rest, opt, disk, err);
+	else
+		ret = parse_file_disk(s, rest, opt, disk, err);
 out:
 	free(opt);
+	disk->path = path;
 	if (ret)
-		free(path);
-	else
-		disk->path = path;
+		hvm_disk_config_free(disk);
 	return ret;
+}
+
+void hvm_disk_config_free(struct hvm_disk_config *disk)
+{
+	free(disk->path);
+	free(disk->socket);
+	free(disk->spec);
+	disk->path = disk->socket = disk->spec = NULL;
 }
 
 int hvm_parse_chardev(const char *option, const char *s, struct hvm_chardev_config *c,

@@ -12,6 +12,7 @@
 
 static const char *const kind_names[] = {
 	[HVM_NET_TAP] = "tap", [HVM_NET_PASST] = "passt", [HVM_NET_SWITCH] = "switch",
+	[HVM_NET_VHOST_USER] = "vhost-user",
 };
 
 /* Six pairs of hexadecimal digits with colons; not a group's address, and not all zeroes. */
@@ -95,6 +96,12 @@ static int set_limit_packets(struct hvm_net_config *net, const char *v)
 	return hvm_parse_rate(v, &net->limit_packets);
 }
 
+static int set_backend(struct hvm_net_config *net, const char *v)
+{
+	net->backend = !strcmp(v, "process") ? HVM_BACKEND_PROCESS : HVM_BACKEND_INSIDE;
+	return net->backend == HVM_BACKEND_PROCESS || !strcmp(v, "inside") ? 0 : -EINVAL;
+}
+
 #define KIND(k)	(1u << HVM_NET_##k)
 
 static const struct net_key {
@@ -105,10 +112,11 @@ static const struct net_key {
 	{ "ifname", "a name of 1 to 15 characters", KIND(TAP), set_ifname },
 	{ "queues", "a number from 1 to 16", KIND(TAP), set_queues },
 	{ "vhost", "on or off", KIND(TAP), set_vhost },
-	{ "socket", "a file", KIND(PASST), set_socket },
+	{ "socket", "a file", KIND(PASST) | KIND(VHOST_USER), set_socket },
+	{ "backend", "inside or process", KIND(TAP) | KIND(PASST) | KIND(SWITCH), set_backend },
 	{ "network", "a name like those of guests", KIND(SWITCH), set_network },
 	{ "mac", "an address like 52:54:00:12:34:56, not of a group",
-	  KIND(TAP) | KIND(PASST) | KIND(SWITCH), set_mac },
+	  KIND(TAP) | KIND(PASST) | KIND(SWITCH) | KIND(VHOST_USER), set_mac },
 	{ "limit-bytes", "bytes per second, like 10M", KIND(TAP) | KIND(PASST) | KIND(SWITCH),
 	  set_limit_bytes },
 	{ "limit-packets", "packets per second", KIND(TAP) | KIND(PASST) | KIND(SWITCH),
@@ -142,11 +150,17 @@ static int parse_kind(const char *s, const char *field, struct hvm_net_config *n
 		net->kind = (enum hvm_net_kind)i;
 		return 0;
 	}
-	return hv_err_set(err, -EINVAL, "--net %s: none of tap, passt, switch", s);
+	return hv_err_set(err, -EINVAL, "--net %s: none of tap, passt, switch, vhost-user", s);
 }
 
 static int check_net(const char *s, const struct hvm_net_config *net, struct hv_err *err)
 {
+	if (net->kind == HVM_NET_VHOST_USER && !net->socket)
+		return hv_err_set(err, -EINVAL, "--net %s: socket=FILE is missing, where the back end "
+				  "listens", s);
+	if (net->backend == HVM_BACKEND_PROCESS && (net->vhost || net->queues > 1))
+		return hv_err_set(err, -EINVAL, "--net %s: a back end in a process has one pair of queues "
+				  "and does without vhost", s);
 	if (net->kind == HVM_NET_PASST && !net->socket)
 		return hv_err_set(err, -EINVAL, "--net %s: socket=FILE is missing, where passt "
 				  "listens", s);
@@ -170,8 +184,18 @@ int hvm_parse_net(const char *s, struct hvm_net_config *net, struct hv_err *err)
 	rest = hvm_take_field(s, field);
 	ret = parse_kind(s, field, net, err);
 	while (!ret && rest) {
+		const char *start = rest;
+		bool backend;
+
 		rest = hvm_take_field(rest, field);
+		backend = !strcmp(field, "backend=process");
 		ret = parse_key(s, field, net, err);
+		if (ret || !backend)
+			continue;
+		if (net->spec)
+			ret = hv_err_set(err, -EINVAL, "--net %s: backend= is given twice", s);
+		else if (!(net->spec = hvm_cut_field(s, start, rest)))
+			ret = hv_err_set(err, -ENOMEM, "out of memory");
 	}
 	if (!ret)
 		ret = check_net(s, net, err);
@@ -184,7 +208,8 @@ int hvm_parse_net(const char *s, struct hvm_net_config *net, struct hv_err *err)
 void hvm_net_config_free(struct hvm_net_config *net)
 {
 	free(net->socket);
-	net->socket = NULL;
+	free(net->spec);
+	net->socket = net->spec = NULL;
 }
 
 /* ---- --vsock ---- */

@@ -14,8 +14,8 @@
 #define DEFAULT_MEM	(512ULL << 20)
 
 enum {
-	OPT_ACCEL = 256, OPT_APPEND, OPT_BALLOON, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_HELP,
-	OPT_INITRD, OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_PORT, OPT_SERIAL,
+	OPT_ACCEL = 256, OPT_APPEND, OPT_BALLOON, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_FS,
+	OPT_HELP, OPT_INITRD, OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_PORT, OPT_SERIAL,
 	OPT_VSOCK,
 };
 
@@ -26,6 +26,7 @@ static const struct option run_options[] = {
 	{ "console", required_argument, NULL, OPT_CONSOLE },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "disk", required_argument, NULL, OPT_DISK },
+	{ "fs", required_argument, NULL, OPT_FS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "initrd", required_argument, NULL, OPT_INITRD },
 	{ "kernel", required_argument, NULL, OPT_KERNEL },
@@ -53,7 +54,11 @@ static const char run_usage[] =
 "                      image that the guest may write to needs format=raw. A comma in\n"
 "                      the file's name is written twice. Options: queues=N and\n"
 "                      threads=queue|one, limit-iops=N and limit-bytes=RATE (per second),\n"
-"                      on-error=report|stop|ignore (when the host cannot read or write).\n"
+"                      on-error=report|stop|ignore (when the host cannot read or write),\n"
+"                      backend=process (the disk's work is done by a process of its own,\n"
+"                      which is started again when it crashes).\n"
+"  --disk vhost-user,socket=FILE[,queues=N]\n"
+"                      a disk that another process serves, like hv-backend-blk\n"
 "  --cpus N            processors (default 1)\n"
 "  --mem SIZE          memory, like 512M or 2G; MiB without suffix (default 512M)\n"
 "  --serial WHERE      the first serial line, /dev/ttyS0 of the guest (default stdio):\n"
@@ -66,10 +71,17 @@ static const char run_usage[] =
 "  --net tap[,ifname=NAME][,queues=N][,vhost=on|off]\n"
 "  --net passt,socket=FILE\n"
 "  --net switch,network=NAME\n"
+"  --net vhost-user,socket=FILE\n"
 "                      a network card (at most 4): on a TAP interface of the host, on a\n"
-"                      running passt, or on a switch that guests of this user share. All\n"
-"                      take mac=ADDRESS, limit-bytes=RATE and limit-packets=RATE (per\n"
-"                      second and direction).\n"
+"                      running passt, on a switch that guests of this user share, or of\n"
+"                      another process, like hv-backend-net. All take mac=ADDRESS, and all\n"
+"                      but the last limit-bytes=RATE and limit-packets=RATE (per second and\n"
+"                      direction), and backend=process as for disks.\n"
+"  --fs DIR,tag=NAME[,server=PROGRAM]\n"
+"  --fs tag=NAME,socket=FILE\n"
+"                      a directory of the host's that the guest mounts as NAME (mount -t\n"
+"                      virtiofs NAME /mnt; at most 4): by a virtiofsd that is started, or one\n"
+"                      that listens at FILE\n"
 "  --balloon           a memory balloon, for \"hvm balloon\"; the guest also gives back\n"
 "                      memory as soon as it is free\n"
 "  --vsock socket=FILE[,cid=N]\n"
@@ -126,6 +138,17 @@ static int add_net(struct hvm_config *cfg, const char *arg, struct hv_err *err)
 	return ret;
 }
 
+static int add_fs(struct hvm_config *cfg, const char *arg, struct hv_err *err)
+{
+	int ret = need_room(cfg->nr_fs, HVM_MAX_FS, "--fs", arg, "shared directories", err);
+
+	if (!ret)
+		ret = hvm_parse_fs(arg, &cfg->fs[cfg->nr_fs], err);
+	if (!ret)
+		cfg->nr_fs++;
+	return ret;
+}
+
 static int add_port(struct hvm_config *cfg, const char *arg, struct hv_err *err)
 {
 	int ret = need_room(cfg->nr_ports, HVM_MAX_PORTS, "--port", arg, "ports", err);
@@ -155,6 +178,8 @@ static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct h
 		return hvm_parse_cpus(arg, &cfg->cpus, err);
 	case OPT_DISK:
 		return add_disk(cfg, arg, err);
+	case OPT_FS:
+		return add_fs(cfg, arg, err);
 	case OPT_INITRD:
 		cfg->initrd = arg;
 		return 0;
@@ -242,11 +267,14 @@ int hvm_parse_run(int argc, char **argv, struct hvm_config *cfg, bool *help, str
 void hvm_config_free(struct hvm_config *cfg)
 {
 	for (unsigned int i = 0; i < cfg->nr_disks; i++)
-		free(cfg->disk[i].path);
+		hvm_disk_config_free(&cfg->disk[i]);
 	for (unsigned int i = 0; i < cfg->nr_nets; i++)
 		hvm_net_config_free(&cfg->net[i]);
+	for (unsigned int i = 0; i < cfg->nr_fs; i++)
+		hvm_fs_config_free(&cfg->fs[i]);
 	cfg->nr_disks = 0;
 	cfg->nr_nets = 0;
+	cfg->nr_fs = 0;
 	for (unsigned int i = 0; i < cfg->nr_ports; i++)
 		hvm_port_config_free(&cfg->port[i]);
 	cfg->nr_ports = 0;
