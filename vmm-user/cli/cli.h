@@ -51,6 +51,13 @@ int hvm_parse_vsock(const char *s, struct hvm_vsock_config *vsock, struct hv_err
 int hvm_parse_port(const char *s, struct hvm_port_config *port, struct hv_err *err);
 void hvm_port_config_free(struct hvm_port_config *port);
 
+/* options_boot.c: "bios", "uefi[,vars=FILE]", "FILE[,vars=FILE]" */
+int hvm_parse_firmware(const char *s, struct hvm_firmware_config *fw, struct hv_err *err);
+void hvm_firmware_config_free(struct hvm_firmware_config *fw);
+/* "FILE[,meta-data=FILE][,network-config=FILE]" */
+int hvm_parse_cloud_init(const char *s, struct hvm_cloud_init_config *c, struct hv_err *err);
+void hvm_cloud_init_config_free(struct hvm_cloud_init_config *c);
+
 /*
  * Parts of values. Copy up to the next single comma, two are one of the text; returns what follows
  * the comma, or NULL at the end. @out has room for all of @s.
