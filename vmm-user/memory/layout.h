@@ -46,7 +46,7 @@
 #define HVM_ACPI_BASE		0x000e0000ULL	/* systems look for the RSDP here */
 #define HVM_ACPI_SIZE		0x00020000ULL
 #define HVM_HIGH_RAM_START	0x00100000ULL
-#define HVM_BIOS_SHADOW		0x000e0000ULL	/* copy of the firmware's end, up to 1 MiB */
+#define HVM_BIOS_SHADOW		0x000c0000ULL	/* copy of the firmware's end, up to 1 MiB */
 
 /* Ports. */
 #define HVM_PORT_RTC		0x070
