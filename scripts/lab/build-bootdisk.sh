@@ -1,15 +1,18 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A disk that BIOS and UEFI firmware boot through GRUB; see build.sh. Made of files alone: neither root nor a
-# loop device is needed.
+# A disk that BIOS and UEFI firmware boot through GRUB, and the program that makes images for cloud-init; see
+# build.sh. Made of files alone: neither root nor a loop device is needed.
 
 bootdisk_mib=24
 
-# build_bootdisk DIR KERNEL: DIR/disk.img with the kernel of the artefact KERNEL.
+# build_bootdisk DIR KERNEL: DIR/disk.img with the kernel of the artefact KERNEL, DIR/genisoimage.
 build_bootdisk() {
-	local dir=$1 kernel=$2 grub lib kver
+	local dir=$1 kernel=$2 grub lib kver libmagic=libmagic1
 	kver=$(cat "$kernel/kver")
-	unpack_packages "$dir" grub-common grub-pc-bin grub-efi-amd64-bin mtools dosfstools libdevmapper1.02.1
+	# Debian 13 renamed it.
+	[ "$(codename)" = bookworm ] || libmagic=libmagic1t64
+	unpack_packages "$dir" grub-common grub-pc-bin grub-efi-amd64-bin mtools dosfstools libdevmapper1.02.1 \
+		genisoimage "$libmagic"
 	grub=$dir/root/usr/lib/grub
 	lib=$dir/root/lib/x86_64-linux-gnu:$dir/root/usr/lib/x86_64-linux-gnu
 	boot_initramfs "$dir" "$kernel/root" "$kver"
@@ -33,6 +36,8 @@ build_bootdisk() {
 	# Only the code of the first sector: the partition table is in the same one.
 	dd if="$grub/i386-pc/boot.img" of="$dir/disk.img" bs=440 count=1 conv=notrunc status=none
 	dd if="$dir/core.img" of="$dir/disk.img" bs=512 seek=1 conv=notrunc status=none
+	cp "$dir/root/usr/bin/genisoimage" "$dir/"
+	cp -L "$dir/root/usr/lib/x86_64-linux-gnu/libmagic.so.1" "$dir/"
 	rm -rf "$dir"/{root,core.img,bootx64.efi,grub.cfg,initrd.img}
 }
 
