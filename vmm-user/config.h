@@ -71,11 +71,26 @@ struct hvm_option {
 };
 
 struct hvm_stream;
+/* PC firmware in place of a kernel. */
+struct hvm_firmware_config {
+	bool given;
+	char *path;		/* image; allocated, as all of these */
+	char *vars_template;	/* what a new variable store begins with; NULL: none is known */
+	char *vars;		/* variable store; NULL: variables are not kept */
+};
+
+/* A NoCloud data source; files. */
+struct hvm_cloud_init_config {
+	char *user_data;	/* NULL: none is wanted; allocated, as all of these */
+	char *meta_data, *network_config;	/* NULL: not given */
+};
 
 struct hvm_config {
 	char name[HVM_NAME_MAX + 1];
 	const char *accel;
 	const char *kernel, *initrd, *append;
+	struct hvm_firmware_config firmware;
+	struct hvm_cloud_init_config cloud_init;
 	unsigned int cpus;
 	uint64_t mem;		/* bytes */
 	struct hvm_disk_config disk[HVM_MAX_DISKS];

@@ -18,8 +18,10 @@
 #include "../virtio-backends/util/log.h"
 #include "../virtio-backends/vhost_user.h"
 #include "../virtio-backends/vsock.h"
+#include "boot/firmware.h"
 #include "chipset/pci.h"
 #include "chipset/pm.h"
+#include "chipset/q35.h"
 #include "chipset/rtc.h"
 #include "chipset/serial.h"
 #include "memory/layout.h"
@@ -42,6 +44,7 @@ struct hvm_devices {
 	struct hvm_rtc *rtc;
 	struct hvm_serial *serial;
 	struct pci_host *pci;
+	struct hvm_firmware *firmware;	/* NULL: a kernel is started directly */
 	struct virtio_dev *console;	/* belongs to pci, as balloon does */
 	struct virtio_dev *balloon;
 	struct blk_image *image[HVM_MAX_DISKS];
@@ -114,7 +117,7 @@ static int create_serial(struct hvm_devices *d, struct hv_err *err)
 
 static int create_pci_host(struct hvm_devices *d, struct hv_err *err)
 {
-	const struct pci_host_config cfg = {
+	struct pci_host_config cfg = {
 		.vm = d->vm,
 		.pio = d->vm->pio,
 		.mmio = d->vm->mmio,
@@ -127,8 +130,34 @@ static int create_pci_host(struct hvm_devices *d, struct hv_err *err)
 		.cf9_ops = &hvm_pm_cf9_ops,
 		.cf9_opaque = d->pm,
 	};
+	int ret;
 
-	return pci_host_create(&cfg, &d->pci, err);
+	if (!d->cfg->firmware.given)
+		return pci_host_create(&cfg, &d->pci, err);
+	/* Firmware has its own idea of where ECAM is. */
+	cfg.ecam_base = 0;
+	cfg.bridge = hvm_q35_bridge_create(err);
+	if (!cfg.bridge)
+		return -ENOMEM;
+	ret = pci_host_create(&cfg, &d->pci, err);
+	if (ret) {
+		cfg.bridge->ops->destroy(cfg.bridge);
+		return ret;
+	}
+	return hvm_q35_lpc_add(d->pci, d->vm->pio, err);
+}
+
+static int create_firmware(struct hvm_devices *d, struct hv_err *err)
+{
+	const struct hvm_firmware_params params = {
+		.cfg = d->cfg, .vm = d->vm, .pci = d->pci,
+		.pci64_base = hvm_devices_pci64_base(d->cfg->mem),
+		.pci64_size = HVM_PCI_MMIO64_SIZE,
+	};
+
+	if (!d->cfg->firmware.given)
+		return 0;
+	return hvm_firmware_create(&params, &d->firmware, err);
 }
 
 /* ---- Virtio devices ---- */
@@ -384,6 +413,8 @@ static int create_all(struct hvm_devices *d, struct hv_err *err)
 	ret = create_chipset(d, err);
 	if (!ret)
 		ret = create_pci_host(d, err);
+	if (!ret)
+		ret = create_firmware(d, err);
 	/* Disks first, so that their slots do not depend on what else there is. */
 	for (unsigned int i = 0; i < d->cfg->nr_disks && !ret; i++)
 		ret = create_disk(d, i, err);
@@ -438,7 +469,8 @@ int hvm_devices_create(const struct hvm_devices_config *cfg, struct hvm_devices 
 
 int hvm_devices_destroy(struct hvm_devices *d, struct hv_err *err)
 {
-	int ret = 0;
+	/* Before the PCI host, which it asks. */
+	int ret = hvm_firmware_destroy(d->firmware, err);
 
 	if (d->pci)
 		pci_host_destroy(d->pci);
@@ -463,6 +495,11 @@ int hvm_devices_destroy(struct hvm_devices *d, struct hv_err *err)
 	sem_destroy(&d->thawed);
 	free(d);
 	return ret;
+}
+
+int hvm_devices_load_firmware(struct hvm_devices *d, struct hv_err *err)
+{
+	return hvm_firmware_reset(d->firmware, err);
 }
 
 void hvm_devices_reset(struct hvm_devices *d)

@@ -20,6 +20,8 @@ int hvm_devices_create(const struct hvm_devices_config *cfg, struct hvm_devices 
 		       struct hv_err *err);
 /* vCPUs must have ended. Flushes disks; -errno and a message if that failed. */
 int hvm_devices_destroy(struct hvm_devices *d, struct hv_err *err);
+/* Put firmware in its place, to be run from the reset vector; after a reset, too. */
+int hvm_devices_load_firmware(struct hvm_devices *d, struct hv_err *err);
 /* To the power-on state; the VM is paused. */
 void hvm_devices_reset(struct hvm_devices *d);
 

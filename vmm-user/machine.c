@@ -57,13 +57,14 @@ struct hvm_machine {
 
 /* ---- Power-on ---- */
 
-/* Fill memory and registers as firmware would, and let the first vCPU begin. */
-static int machine_boot(struct hvm_machine *m, struct hv_err *err)
+/* Fill memory and registers as firmware would, and let the first vCPU begin in the kernel. */
+static int machine_boot_kernel(struct hvm_machine *m, struct hv_err *err)
 {
 	const struct hvm_acpi_config acpi = {
 		.cpus = m->cfg.cpus,
-		.pci64_base = hvm_devices_pci64_base(m->cfg.mem),
-		.pci64_size = HVM_PCI_MMIO64_SIZE,
+		.ecam_base = HVM_ECAM_BASE,
+		.mem32 = { { HVM_PCI_MMIO_BASE, HVM_PCI_MMIO_SIZE } },
+		.mem64 = { hvm_devices_pci64_base(m->cfg.mem), HVM_PCI_MMIO64_SIZE },
 	};
 	struct hvm_boot_config boot = {
 		.kernel = m->cfg.kernel,
@@ -79,6 +80,13 @@ static int machine_boot(struct hvm_machine *m, struct hv_err *err)
 	if (!ret)
 		ret = hvm_vcpu_set_boot_regs(m->vm.vcpu[0], &regs, err);
 	return ret;
+}
+
+/* A fresh vCPU stands at the reset vector, where firmware begins. */
+static int machine_boot(struct hvm_machine *m, struct hv_err *err)
+{
+	return m->cfg.firmware.given ? hvm_devices_load_firmware(m->devices, err) :
+				       machine_boot_kernel(m, err);
 }
 
 static int machine_reset(struct hvm_machine *m, struct hv_err *err)

@@ -38,9 +38,23 @@ static int vm_add_memory(struct hvm_vm *vm, struct hv_err *err)
 	return 0;
 }
 
+int hvm_vm_set_rom(struct hvm_vm *vm, unsigned int slot, uint64_t gpa, uint64_t size, void *hva)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.flags = size ? KVM_MEM_READONLY : 0,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)hva,
+	};
+
+	return hvm_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
 static int vm_add_irqchips(struct hvm_vm *vm, struct hv_err *err)
 {
-	struct kvm_pit_config pit = { 0 };
+	/* GRUB and SeaBIOS time with the PIT's third counter, whose gate is at the speaker's port. */
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	uint64_t identity = HVM_IDENTITY_MAP;
 	int ret = 0;
 

@@ -67,6 +67,8 @@ struct hvm_vm {
 	void *opaque;
 };
 
+#define HVM_SLOT_ROM	8	/* slots below are RAM's */
+
 struct hvm_vm_config {
 	const char *accel;
 	unsigned int cpus;
@@ -80,6 +82,12 @@ struct hvm_vm_config {
 int hvm_vm_create(struct hvm_vm *vm, const struct hvm_vm_config *cfg, struct hv_err *err);
 /* vCPU threads must have been stopped. */
 void hvm_vm_destroy(struct hvm_vm *vm);
+
+/*
+ * Show @size bytes at @hva to the guest as read-only memory, its writes are exits; 0: take slot @slot
+ * away again. Slots from HVM_SLOT_ROM on. Any thread, also while the guest runs.
+ */
+int hvm_vm_set_rom(struct hvm_vm *vm, unsigned int slot, uint64_t gpa, uint64_t size, void *hva);
 
 /* Start the vCPU threads, which park until hvm_vm_resume(). */
 int hvm_vm_start(struct hvm_vm *vm, struct hv_err *err);

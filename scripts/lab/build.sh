@@ -12,6 +12,8 @@
 . "$lab_dir/build-debug.sh"
 # shellcheck source=scripts/lab/build-debian.sh
 . "$lab_dir/build-debian.sh"
+# shellcheck source=scripts/lab/build-bootdisk.sh
+. "$lab_dir/build-bootdisk.sh"
 
 # Proxy settings of the machine's apt, as mmdebstrap options.
 apt_proxy_opts() {

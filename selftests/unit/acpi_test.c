@@ -31,7 +31,9 @@ static uint8_t sum(const void *p, size_t len)
 static int make_tables(unsigned int cpus)
 {
 	const struct hvm_acpi_config cfg = {
-		.cpus = cpus, .pci64_base = 0x140000000, .pci64_size = 0x400000000,
+		.cpus = cpus, .ecam_base = HVM_ECAM_BASE,
+		.mem32 = { { HVM_PCI_MMIO_BASE, HVM_PCI_MMIO_SIZE } },
+		.mem64 = { 0x140000000, 0x400000000 },
 	};
 
 	if (!ram.map)

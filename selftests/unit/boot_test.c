@@ -155,7 +155,7 @@ static uint64_t e820_total(const struct boot_params *bp)
 
 static void test_linux_memory_map(void)
 {
-	static const uint64_t sizes[] = { 64ULL << 20, 3ULL << 30, (3ULL << 30) + (1 << 20),
+	static const uint64_t sizes[] = { 64ULL << 20, 2ULL << 30, (2ULL << 30) + (1 << 20),
 					  8ULL << 30 };
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -166,7 +166,7 @@ static void test_linux_memory_map(void)
 		bp = at(regs.rsi, sizeof(*bp));
 		/* All but what lies between 639 KiB and 1 MiB. */
 		CHECK_EQ(e820_total(bp), sizes[i] - (0x100000 - 0x9fc00));
-		CHECK_EQ(ram.mem.nr, sizes[i] > 3ULL << 30 ? 2 : 1);
+		CHECK_EQ(ram.mem.nr, sizes[i] > HVM_HOLE_START ? 2 : 1);
 		tear_down();
 	}
 }
@@ -482,12 +482,12 @@ static void test_ram(void)
 	CHECK_EQ(hvm_ram_create(&r, (32ULL << 20) + 4096, false, &err), -EINVAL);
 	CHECK_EQ(hvm_ram_create(&r, 16ULL << 20, false, &err), -EINVAL);
 	CHECK_EQ(hvm_ram_create(&r, 5ULL << 30, false, &err), 0);
-	CHECK_EQ(hvm_ram_end(5ULL << 30), 6ULL << 30);
-	CHECK(guest_mem_ptr(&r.mem, (3ULL << 30) - 1, 1));
-	CHECK(!guest_mem_ptr(&r.mem, (3ULL << 30) - 1, 2));
-	CHECK(!guest_mem_ptr(&r.mem, 3ULL << 30, 1));
-	CHECK(guest_mem_ptr(&r.mem, (6ULL << 30) - 1, 1));
-	CHECK(!guest_mem_ptr(&r.mem, 6ULL << 30, 1));
+	CHECK_EQ(hvm_ram_end(5ULL << 30), 7ULL << 30);
+	CHECK(guest_mem_ptr(&r.mem, HVM_HOLE_START - 1, 1));
+	CHECK(!guest_mem_ptr(&r.mem, HVM_HOLE_START - 1, 2));
+	CHECK(!guest_mem_ptr(&r.mem, HVM_HOLE_START, 1));
+	CHECK(guest_mem_ptr(&r.mem, (7ULL << 30) - 1, 1));
+	CHECK(!guest_mem_ptr(&r.mem, 7ULL << 30, 1));
 	CHECK_EQ((uintptr_t)r.mem.region[0].hva % (2 << 20), 0);
 	hvm_ram_destroy(&r);
 }

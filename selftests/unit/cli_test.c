@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "../../vmm-user/boot/cloud_init.h"
 #include "../../vmm-user/cli/cli.h"
 #include "../../vmm-user/control/runtime.h"
 #include "unit_test.h"
@@ -286,7 +287,7 @@ static void test_run_console(void)
 static void test_run_bad(void)
 {
 	CHECK_EQ(RUN("--cpus", "2"), -EINVAL);
-	CHECK(strstr(err.msg, "--kernel"));
+	CHECK(strstr(err.msg, "--kernel or --firmware"));
 	CHECK_EQ(RUN("--kernel", "K", "--frobnicate"), -EINVAL);
 	CHECK(strstr(err.msg, "--frobnicate"));
 	CHECK_EQ(RUN("--kernel"), -EINVAL);
@@ -311,6 +312,121 @@ static void test_run_too_many_disks(void)
 	CHECK_EQ(parse_run(argv), 0);
 	CHECK_EQ(cfg.nr_disks, HVM_MAX_DISKS);
 	hvm_config_free(&cfg);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	CHECK(file && fputs(text, file) >= 0);
+	fclose(file);
+}
+
+static void test_firmware(void)
+{
+	static const char *const bad[] = {
+		"", ",vars=v", "F,vars=", "F,vars", "F,vars=a,vars=b", "F,code=c", "F,", "bios,vars=v",
+	};
+	char dir[] = "/tmp/hvm-cli-XXXXXX", code[64], vars[64];
+	struct hvm_firmware_config fw = { 0 };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK(hvm_parse_firmware(bad[i], &fw, &err) < 0);
+		CHECK(!fw.given && !fw.path && !fw.vars);
+	}
+	CHECK_EQ(hvm_parse_firmware("a,,b_CODE.fd,vars=c,,d", &fw, &err), 0);
+	CHECK_STR(fw.path, "a,b_CODE.fd");
+	CHECK_STR(fw.vars, "c,d");
+	CHECK(fw.given && !fw.vars_template);
+	CHECK_EQ(hvm_parse_firmware("x", &fw, &err), -EINVAL);
+	hvm_firmware_config_free(&fw);
+	/* The template is the file beside it whose name says so; a directory's name does not matter. */
+	CHECK(mkdtemp(dir));
+	snprintf(code, sizeof(code), "%s/X_CODE_4M.fd", dir);
+	snprintf(vars, sizeof(vars), "%s/X_VARS_4M.fd", dir);
+	write_text(vars, "v");
+	CHECK_EQ(hvm_parse_firmware(code, &fw, &err), 0);
+	CHECK_STR(fw.vars_template ? fw.vars_template : "", vars);
+	hvm_firmware_config_free(&fw);
+	unlink(vars);
+	rmdir(dir);
+}
+
+static void test_run_firmware(void)
+{
+	CHECK_EQ(RUN("--firmware", "F", "--disk", "d", "--cloud-init", "u,meta-data=m"), 0);
+	CHECK_STR(cfg.firmware.path, "F");
+	CHECK_STR(cfg.cloud_init.user_data, "u");
+	CHECK_STR(cfg.cloud_init.meta_data, "m");
+	CHECK(!cfg.cloud_init.network_config && !cfg.kernel);
+	hvm_config_free(&cfg);
+	CHECK_EQ(RUN("--firmware", "F", "--kernel", "K"), -EINVAL);
+	CHECK(strstr(err.msg, "--kernel"));
+	CHECK_EQ(RUN("--firmware", "F", "--append", "a"), -EINVAL);
+	CHECK_EQ(RUN("--firmware", "F", "--firmware", "G"), -EINVAL);
+	CHECK_EQ(RUN("--kernel", "K", "--cloud-init", ""), -EINVAL);
+	CHECK_EQ(RUN("--kernel", "K", "--cloud-init", "u,x=y"), -EINVAL);
+	CHECK_EQ(RUN("--kernel", "K", "--cloud-init", "u", "--cloud-init", "v"), -EINVAL);
+}
+
+/* ---- The image for cloud-init ---- */
+
+static bool on_path(const char *program)
+{
+	char cmd[64];
+
+	snprintf(cmd, sizeof(cmd), "command -v %s >/dev/null 2>&1", program);
+	return !system(cmd);
+}
+
+/* Does the file have this text anywhere? */
+static bool image_has(const char *path, const char *text)
+{
+	static char buf[1 << 20];
+	FILE *file = fopen(path, "r");
+	size_t n = file ? fread(buf, 1, sizeof(buf), file) : 0;
+
+	if (file)
+		fclose(file);
+	return memmem(buf, n, text, strlen(text));
+}
+
+static void test_cloud_init(void)
+{
+	char dir[] = "/tmp/hvm-cli-XXXXXX", user[64];
+	struct hvm_cloud_init_config c = { .user_data = user };
+	char *image = NULL, *path = strdup(getenv("PATH"));
+
+	CHECK(mkdtemp(dir));
+	setenv("TMPDIR", dir, 1);
+	snprintf(user, sizeof(user), "%s/u", dir);
+	CHECK_EQ(hvm_cloud_init_create(&c, "web", &image, &err), -ENOENT);
+	CHECK(strstr(err.msg, user));
+	write_text(user, "#cloud-config\nfoo: bar\n");
+	CHECK(on_path("xorriso") || on_path("genisoimage"));
+	CHECK_EQ(hvm_cloud_init_create(&c, "web", &image, &err), 0);
+	CHECK(image && image_has(image, "cidata") && image_has(image, "#cloud-config\nfoo: bar\n"));
+	CHECK(image && image_has(image, "instance-id: web\nlocal-hostname: web\n"));
+	CHECK(image && image_has(image, "user-data") && !image_has(image, "network-config"));
+	if (image)
+		unlink(image);
+	free(image);
+	c.meta_data = c.network_config = user;
+	CHECK_EQ(hvm_cloud_init_create(&c, "web", &image, &err), 0);
+	CHECK(image_has(image, "network-config") && !image_has(image, "instance-id"));
+	unlink(image);
+	free(image);
+	/* No program, a program that fails, what is no file. */
+	setenv("PATH", dir, 1);
+	CHECK_EQ(hvm_cloud_init_create(&c, "web", &image, &err), -ENOENT);
+	CHECK(strstr(err.msg, "xorriso"));
+	setenv("PATH", path, 1);
+	c.network_config = dir;
+	CHECK_EQ(hvm_cloud_init_create(&c, "web", &image, &err), -EINVAL);
+	unlink(user);
+	CHECK_EQ(rmdir(dir), 0);	/* nothing is left behind */
+	unsetenv("TMPDIR");
+	free(path);
 }
 
 static void test_commands(void)
@@ -340,6 +456,9 @@ int main(void)
 	TEST_RUN(test_run_console);
 	TEST_RUN(test_run_bad);
 	TEST_RUN(test_run_too_many_disks);
+	TEST_RUN(test_firmware);
+	TEST_RUN(test_run_firmware);
+	TEST_RUN(test_cloud_init);
 	TEST_RUN(test_commands);
 	return TEST_EXIT();
 }

@@ -87,7 +87,7 @@ void bus_write(struct bus *bus, uint64_t addr, unsigned int size, uint64_t value
 {
 	struct bus_range *r = bus_find(bus, addr);
 
-	if (r)
+	if (r && r->ops->write)
 		r->ops->write(r->opaque, addr - r->base, size, value);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../memory/layout.h"
@@ -16,12 +17,14 @@
 #define CREATOR_ID	"HVM "
 #define TABLE_ALIGN	64
 #define NR_TABLES	4	/* in the XSDT: FADT, MADT, MCFG, SSDT */
+#define TABLES_SIZE	(HVM_ACPI_SIZE - TABLE_ALIGN)	/* the RSDP is before them */
 #define CMOS_CENTURY	0x32
 #define PIT_IRQ		0
 #define PIT_GSI		2
 
 /* Tables are laid one after the other; running out of room is found once, at the end. */
 struct acpi_out {
+	struct hvm_acpi_tables *t;
 	uint8_t *buf;
 	size_t len, cap;
 	bool full;
@@ -50,9 +53,17 @@ static void out_align(struct acpi_out *o)
 		out_put(o, pad);
 }
 
-static uint64_t out_gpa(const struct acpi_out *o, size_t off)
+/* The @size bytes at @off are an offset, to become an address. */
+static void out_pointer(struct acpi_out *o, size_t off, uint8_t size)
 {
-	return HVM_ACPI_BASE + off;
+	struct hvm_acpi_tables *t = o->t;
+
+	if (t->nr_pointers == HVM_ACPI_POINTERS) {
+		o->full = true;
+		return;
+	}
+	t->pointer[t->nr_pointers].off = (uint32_t)off;
+	t->pointer[t->nr_pointers++].size = size;
 }
 
 static uint8_t checksum(const void *p, size_t len)
@@ -81,14 +92,18 @@ static void header_fill(struct acpi_header *h, const char *signature, uint8_t re
 static uint64_t table_end(struct acpi_out *o, size_t off)
 {
 	struct acpi_header *h = (struct acpi_header *)(o->buf + off);
+	struct hvm_acpi_tables *t = o->t;
 
+	if (t->nr_tables == HVM_ACPI_TABLES)
+		o->full = true;
 	if (!o->full) {
 		h->length = (uint32_t)(o->len - off);
 		h->checksum = 0;
-		h->checksum = checksum(h, h->length);
+		t->table[t->nr_tables].off = (uint32_t)off;
+		t->table[t->nr_tables++].len = h->length;
 	}
 	out_align(o);
-	return out_gpa(o, off);
+	return off;
 }
 
 /* ---- FADT and FACS ---- */
@@ -112,7 +127,7 @@ static uint64_t put_facs(struct acpi_out *o)
 	memcpy(f->signature, "FACS", 4);
 	f->length = sizeof(*f);
 	f->version = 2;
-	return out_gpa(o, off);
+	return off;
 }
 
 static uint64_t put_fadt(struct acpi_out *o, uint64_t facs, uint64_t dsdt)
@@ -125,6 +140,9 @@ static uint64_t put_fadt(struct acpi_out *o, uint64_t facs, uint64_t dsdt)
 	f->facs = (uint32_t)facs;
 	f->dsdt = (uint32_t)dsdt;
 	f->x_dsdt = dsdt;
+	out_pointer(o, off + offsetof(struct acpi_fadt, facs), sizeof(f->facs));
+	out_pointer(o, off + offsetof(struct acpi_fadt, dsdt), sizeof(f->dsdt));
+	out_pointer(o, off + offsetof(struct acpi_fadt, x_dsdt), sizeof(f->x_dsdt));
 	f->preferred_pm_profile = FADT_PROFILE_SERVER;
 	f->sci_int = HVM_GSI_SCI;
 	/* No SMI command port: the machine is in ACPI mode from the start. */
@@ -190,13 +208,17 @@ static uint64_t put_madt(struct acpi_out *o, unsigned int cpus)
 	return table_end(o, off);
 }
 
-static uint64_t put_mcfg(struct acpi_out *o)
+/* Where there is no ECAM the table says so, by having no entry. */
+static uint64_t put_mcfg(struct acpi_out *o, uint64_t ecam_base)
 {
 	size_t off = o->len;
 	struct acpi_mcfg *m = out_put(o, sizeof(*m));
 
+	_Static_assert(sizeof(*m) <= TABLE_ALIGN, "the length of all tables is always the same");
 	header_fill(&m->hdr, "MCFG", 1);
-	m->base = HVM_ECAM_BASE;	/* bus 0 only */
+	m->base = ecam_base;	/* bus 0 only */
+	if (!ecam_base && !o->full)
+		o->len = off + offsetof(struct acpi_mcfg, base);
 	return table_end(o, off);
 }
 
@@ -281,8 +303,16 @@ static uint64_t put_ssdt(struct acpi_out *o, const struct hvm_acpi_config *cfg)
 	scope = aml_begin(o);
 	aml_byte(o, AML_ROOT);
 	aml_bytes(o, "_SB_", 4);
-	aml_name_qword(o, "W64B", cfg->pci64_base);
-	aml_name_qword(o, "W64L", cfg->pci64_size);
+	aml_name_qword(o, "ECAB", cfg->ecam_base);
+	for (unsigned int i = 0; i < 2; i++) {
+		char base[] = "W32B", size[] = "W32L";
+
+		base[2] = size[2] = (char)('2' + i);
+		aml_name_qword(o, base, cfg->mem32[i].base);
+		aml_name_qword(o, size, cfg->mem32[i].size);
+	}
+	aml_name_qword(o, "W64B", cfg->mem64.base);
+	aml_name_qword(o, "W64L", cfg->mem64.size);
 	for (unsigned int i = 0; i < cfg->cpus; i++)
 		aml_cpu(o, i);
 	aml_end(o, scope);
@@ -294,44 +324,94 @@ static uint64_t put_ssdt(struct acpi_out *o, const struct hvm_acpi_config *cfg)
 static void put_xsdt(struct acpi_out *o, const uint64_t *tables)
 {
 	struct acpi_header *h = out_put(o, sizeof(*h));
+	size_t off = o->len;
 
 	header_fill(h, "XSDT", 1);
 	aml_bytes(o, tables, NR_TABLES * sizeof(*tables));
+	for (unsigned int i = 0; i < NR_TABLES; i++)
+		out_pointer(o, off + i * sizeof(*tables), sizeof(*tables));
+}
+
+static void rsdp_fill(struct acpi_rsdp *r, uint64_t xsdt)
+{
+	*r = (struct acpi_rsdp){ .revision = 2, .length = sizeof(*r), .xsdt = xsdt };
+	memcpy(r->signature, "RSD PTR ", 8);
+	memcpy(r->oem_id, OEM_ID, 6);
+}
+
+int hvm_acpi_build(const struct hvm_acpi_config *cfg, struct hvm_acpi_tables *t,
+		   struct hv_err *err)
+{
+	struct acpi_out o = { .t = t, .cap = TABLES_SIZE };
+	uint64_t table[NR_TABLES], facs, dsdt;
+	size_t off;
+
+	memset(t, 0, sizeof(*t));
+	o.buf = t->data = malloc(TABLES_SIZE);
+	if (!o.buf)
+		return hv_err_set(err, -ENOMEM, "ACPI tables: out of memory");
+	facs = put_facs(&o);
+	dsdt = put_dsdt(&o);
+	table[0] = put_fadt(&o, facs, dsdt);
+	table[1] = put_madt(&o, cfg->cpus);
+	table[2] = put_mcfg(&o, cfg->ecam_base);
+	table[3] = put_ssdt(&o, cfg);
+	off = o.len;
+	put_xsdt(&o, table);
+	t->xsdt = (uint32_t)table_end(&o, off);
+	t->len = o.len;
+	if (o.full) {
+		hvm_acpi_free(t);
+		return hv_err_set(err, -ENOSPC, "the ACPI tables for %u processors are too large",
+				  cfg->cpus);
+	}
+	rsdp_fill(&t->rsdp, t->xsdt);
+	return 0;
+}
+
+void hvm_acpi_free(struct hvm_acpi_tables *t)
+{
+	free(t->data);
+	memset(t, 0, sizeof(*t));
+}
+
+/* What firmware does with the loader's commands. */
+static void tables_link(struct hvm_acpi_tables *t, uint64_t gpa)
+{
+	for (unsigned int i = 0; i < t->nr_pointers; i++) {
+		uint64_t v = 0;
+
+		memcpy(&v, t->data + t->pointer[i].off, t->pointer[i].size);
+		v += gpa;
+		memcpy(t->data + t->pointer[i].off, &v, t->pointer[i].size);
+	}
+	for (unsigned int i = 0; i < t->nr_tables; i++) {
+		struct acpi_header *h = (struct acpi_header *)(t->data + t->table[i].off);
+
+		h->checksum = checksum(h, t->table[i].len);
+	}
+	t->rsdp.xsdt += gpa;
+	t->rsdp.checksum = checksum(&t->rsdp, ACPI_RSDP_V1_LEN);
+	t->rsdp.ext_checksum = checksum(&t->rsdp, sizeof(t->rsdp));
 }
 
 int hvm_acpi_write(const struct hvm_acpi_config *cfg, const struct guest_mem *mem, uint64_t *rsdp,
 		   struct hv_err *err)
 {
-	struct acpi_out o = { .cap = HVM_ACPI_SIZE };
-	struct acpi_rsdp *root;
-	uint64_t table[NR_TABLES], facs, dsdt, xsdt;
-	size_t off;
+	uint8_t *p = guest_mem_ptr(mem, HVM_ACPI_BASE, HVM_ACPI_SIZE);
+	struct hvm_acpi_tables t;
+	int ret;
 
-	o.buf = guest_mem_ptr(mem, HVM_ACPI_BASE, HVM_ACPI_SIZE);
-	if (!o.buf)
+	if (!p)
 		return hv_err_set(err, -EINVAL, "no memory for the ACPI tables");
-	memset(o.buf, 0, HVM_ACPI_SIZE);
-	root = out_put(&o, sizeof(*root));
-	out_align(&o);
-	facs = put_facs(&o);
-	dsdt = put_dsdt(&o);
-	table[0] = put_fadt(&o, facs, dsdt);
-	table[1] = put_madt(&o, cfg->cpus);
-	table[2] = put_mcfg(&o);
-	table[3] = put_ssdt(&o, cfg);
-	off = o.len;
-	put_xsdt(&o, table);
-	xsdt = table_end(&o, off);
-	if (o.full)
-		return hv_err_set(err, -ENOSPC, "the ACPI tables for %u processors are too large",
-				  cfg->cpus);
-	memcpy(root->signature, "RSD PTR ", 8);
-	memcpy(root->oem_id, OEM_ID, 6);
-	root->revision = 2;
-	root->length = sizeof(*root);
-	root->xsdt = xsdt;
-	root->checksum = checksum(root, 20);
-	root->ext_checksum = checksum(root, sizeof(*root));
+	ret = hvm_acpi_build(cfg, &t, err);
+	if (ret)
+		return ret;
+	tables_link(&t, HVM_ACPI_BASE + TABLE_ALIGN);
+	memset(p, 0, HVM_ACPI_SIZE);
+	memcpy(p, &t.rsdp, sizeof(t.rsdp));
+	memcpy(p + TABLE_ALIGN, t.data, t.len);
+	hvm_acpi_free(&t);
 	*rsdp = HVM_ACPI_BASE;
 	return 0;
 }

@@ -11,7 +11,7 @@
 
 struct acpi_rsdp {		/* 5.2.5.3 */
 	char signature[8];
-	uint8_t checksum;	/* of the first 20 bytes */
+	uint8_t checksum;	/* of the first ACPI_RSDP_V1_LEN bytes */
 	char oem_id[6];
 	uint8_t revision;
 	uint32_t rsdt;
@@ -21,6 +21,8 @@ struct acpi_rsdp {		/* 5.2.5.3 */
 	uint8_t reserved[3];
 } ACPI_PACKED;
 _Static_assert(sizeof(struct acpi_rsdp) == 36, "ACPI 6.5, 5.2.5.3");
+
+#define ACPI_RSDP_V1_LEN	20	/* what the first checksum covers */
 
 struct acpi_header {		/* 5.2.6 */
 	char signature[4];

@@ -115,31 +115,82 @@ static void pci_ports_write(void *opaque, uint64_t off, unsigned int size, uint6
 
 static uint64_t pci_ecam_read(void *opaque, uint64_t off, unsigned int size)
 {
-	struct pci_host *host = opaque;
-	uint64_t v;
+	struct pci_ecam *ecam = opaque;
+	struct pci_host *host = ecam->host;
+	uint64_t v = ~0ULL;
 
 	if (size > 4 || (off & (size - 1)))	/* may be refused (PCIe 4.0, 7.2.2) */
-		return ~0ULL;
+		return v;
 	pthread_mutex_lock(&host->lock);
-	v = pci_config_read(host, (off >> ECAM_FUNCTION_SHIFT) & 0xff, off & 0xfff, size);
+	if (ecam->base == host->ecam_base)
+		v = pci_config_read(host, (off >> ECAM_FUNCTION_SHIFT) & 0xff, off & 0xfff, size);
 	pthread_mutex_unlock(&host->lock);
 	return v;
 }
 
 static void pci_ecam_write(void *opaque, uint64_t off, unsigned int size, uint64_t value)
 {
-	struct pci_host *host = opaque;
+	struct pci_ecam *ecam = opaque;
+	struct pci_host *host = ecam->host;
 
 	if (size > 4 || (off & (size - 1)))
 		return;
 	pthread_mutex_lock(&host->lock);
-	pci_config_write(host, (off >> ECAM_FUNCTION_SHIFT) & 0xff, off & 0xfff, size,
-			 (uint32_t)value);
+	if (ecam->base == host->ecam_base)
+		pci_config_write(host, (off >> ECAM_FUNCTION_SHIFT) & 0xff, off & 0xfff, size,
+				 (uint32_t)value);
 	pthread_mutex_unlock(&host->lock);
 }
 
 static const struct bus_ops pci_ports_ops = { .read = pci_ports_read, .write = pci_ports_write };
 static const struct bus_ops pci_ecam_ops = { .read = pci_ecam_read, .write = pci_ecam_write };
+
+/* ---- Where ECAM is ---- */
+
+static int ecam_add(struct pci_host *host, uint64_t base)
+{
+	struct pci_ecam *ecam = &host->ecam[base >> PCI_ECAM_SHIFT];
+	int ret = 0;
+
+	if (!ecam->range) {
+		ecam->host = host;
+		ecam->base = base;
+		ret = bus_add(host->cfg.mmio, base, ECAM_BUS_LEN, &pci_ecam_ops, ecam, "pci-ecam",
+			      &ecam->range);
+	}
+	if (!ret)
+		host->ecam_base = base;
+	return ret;
+}
+
+void pci_host_move_ecam(struct pci_host *host, uint64_t base)
+{
+	/* Where a BAR answers already there is no ECAM, as for a BAR in such a place. */
+	if (!base || base % (1ULL << PCI_ECAM_SHIFT) || base >> 32 || ecam_add(host, base))
+		host->ecam_base = 0;
+}
+
+/* No handler runs: the VM is paused, or ends. */
+static void ecam_remove_all(struct pci_host *host)
+{
+	for (unsigned int i = 0; i < PCI_ECAM_PLACES; i++) {
+		if (host->ecam[i].range)
+			bus_remove(host->cfg.mmio, host->ecam[i].range);
+		host->ecam[i].range = NULL;
+	}
+	host->ecam_base = 0;
+}
+
+void pci_host_layout(struct pci_host *host, struct pci_layout *layout)
+{
+	*layout = (struct pci_layout){ 0 };
+	pthread_mutex_lock(&host->lock);
+	layout->ecam_base = host->ecam_base;
+	for (int i = 0; i < PCI_SLOTS; i++)
+		if (host->slot[i])
+			pci_dev_layout(host->slot[i], layout);
+	pthread_mutex_unlock(&host->lock);
+}
 
 /* ---- Interrupt pins ---- */
 
@@ -234,14 +285,18 @@ static const struct pci_dev_ops bridge_ops = { .destroy = bridge_destroy };
 
 static int pci_add_bridge(struct pci_host *host, struct hv_err *err)
 {
-	struct pci_dev *d = calloc(1, sizeof(*d));
+	struct pci_dev *d = host->cfg.bridge;
 	int ret;
 
-	if (!d)
-		return hv_err_set(err, -ENOMEM, "PCI host bridge: out of memory");
-	pci_dev_init(d, "host-bridge", &bridge_ops, BRIDGE_VENDOR, BRIDGE_DEVICE, 0, BRIDGE_CLASS);
+	if (!d) {
+		d = calloc(1, sizeof(*d));
+		if (!d)
+			return hv_err_set(err, -ENOMEM, "PCI host bridge: out of memory");
+		pci_dev_init(d, "host-bridge", &bridge_ops, BRIDGE_VENDOR, BRIDGE_DEVICE, 0,
+			     BRIDGE_CLASS);
+	}
 	ret = pci_dev_add(host, d, 0, err);
-	if (ret)
+	if (ret && d != host->cfg.bridge)
 		free(d);
 	return ret;
 }
@@ -258,6 +313,9 @@ static int pci_check_config(const struct pci_host_config *cfg, struct hv_err *er
 		return hv_err_set(err, -EINVAL, "PCI window 0x%llx, 0x%llx bytes is not below 4 GiB",
 				  (unsigned long long)cfg->mmio_base,
 				  (unsigned long long)cfg->mmio_size);
+	if (cfg->ecam_base % (1ULL << PCI_ECAM_SHIFT) || cfg->ecam_base >> 32)
+		return hv_err_set(err, -EINVAL, "PCI ECAM at 0x%llx is impossible",
+				  (unsigned long long)cfg->ecam_base);
 	if (cfg->mmio64_base && !window_ok(cfg->mmio64_base, cfg->mmio64_size))
 		return hv_err_set(err, -EINVAL, "PCI window 0x%llx, 0x%llx bytes is impossible",
 				  (unsigned long long)cfg->mmio64_base,
@@ -287,8 +345,7 @@ int pci_host_create(const struct pci_host_config *cfg, struct pci_host **res, st
 		hv_err_set(err, ret, "PCI host: ports 0xcf8-0xcff: %s", strerror(-ret));
 		goto fail;
 	}
-	ret = bus_add(cfg->mmio, cfg->ecam_base, ECAM_BUS_LEN, &pci_ecam_ops, host, "pci-ecam",
-		      &host->ecam);
+	ret = cfg->ecam_base ? ecam_add(host, cfg->ecam_base) : 0;
 	if (ret) {
 		hv_err_set(err, ret, "PCI host: ECAM at 0x%llx: %s",
 			   (unsigned long long)cfg->ecam_base, strerror(-ret));
@@ -300,7 +357,7 @@ int pci_host_create(const struct pci_host_config *cfg, struct pci_host **res, st
 	*res = host;
 	return 0;
 fail:
-	pci_host_destroy(host);
+	pci_host_destroy(host);	/* has no bridge yet */
 	return ret;
 }
 
@@ -309,8 +366,7 @@ void pci_host_destroy(struct pci_host *host)
 	if (!host)
 		return;
 	/* No access reaches a function any more once these are gone. */
-	if (host->ecam)
-		bus_remove(host->cfg.mmio, host->ecam);
+	ecam_remove_all(host);
 	if (host->ports)
 		bus_remove(host->cfg.pio, host->ports);
 	for (int i = PCI_SLOTS - 1; i >= 0; i--) {
@@ -331,6 +387,8 @@ void pci_host_reset(struct pci_host *host)
 {
 	pthread_mutex_lock(&host->lock);
 	host->config_address = 0;
+	if (!host->cfg.ecam_base)
+		ecam_remove_all(host);
 	for (int i = 0; i < PCI_SLOTS; i++)
 		if (host->slot[i])
 			pci_dev_reset(host->slot[i]);

@@ -25,7 +25,16 @@ struct pci_msix;
 struct pci_host_config {
 	struct hvm_vm *vm;
 	struct bus *pio, *mmio;
-	uint64_t ecam_base;	/* 1 MiB per bus; bus 0 only: 1 MiB */
+	/*
+	 * 1 MiB per bus; bus 0 only: 1 MiB. 0: there is none until pci_host_move_ecam(), nor after a
+	 * reset.
+	 */
+	uint64_t ecam_base;
+	/*
+	 * The function at 00:00.0, which the host owns when it was created; NULL: a bridge without
+	 * registers.
+	 */
+	struct pci_dev *bridge;
 	uint64_t mmio_base;	/* window below 4 GiB from which BARs are assigned at start */
 	uint64_t mmio_size;
 	uint64_t mmio64_base;	/* window above RAM for 64-bit BARs; 0: none */
@@ -56,6 +65,19 @@ int pci_host_load(struct pci_host *host, struct hv_state_reader *r, struct hv_er
 /* Call @fn for each function in slot order; takes the host's lock. */
 void pci_host_for_each(struct pci_host *host, void (*fn)(struct pci_dev *d, void *opaque),
 		       void *opaque);
+
+/*
+ * Firmware moves ECAM to @base, a multiple of 256 MiB, or switches it off with 0. With the host's
+ * lock held: for config_written(). Where it was reads as all ones until the next reset.
+ */
+void pci_host_move_ecam(struct pci_host *host, uint64_t base);
+
+/* Where firmware, or hvm itself, has put things; takes the host's lock. */
+struct pci_layout {
+	uint64_t ecam_base;		/* 0: none */
+	uint64_t mem64_start, mem64_end;	/* BARs above 4 GiB; equal: there are none */
+};
+void pci_host_layout(struct pci_host *host, struct pci_layout *layout);
 
 /* ---- For functions (devices on the bus) ---- */
 

@@ -126,6 +126,25 @@ static uint64_t bar_address(const struct pci_dev *d, unsigned int bar)
 	return v & ~(d->bar[bar].size - 1);
 }
 
+void pci_dev_layout(const struct pci_dev *d, struct pci_layout *layout)
+{
+	for (unsigned int i = 0; i < PCI_BARS; i++) {
+		uint64_t base, end;
+
+		if (d->bar[i].kind != PCI_BAR_MEM64)
+			continue;
+		base = bar_address(d, i);
+		end = base + d->bar[i].size;
+		/* All ones is what sizing leaves for a moment. */
+		if (base < 1ULL << 32 || end < base)
+			continue;
+		if (layout->mem64_start == layout->mem64_end || base < layout->mem64_start)
+			layout->mem64_start = base;
+		if (end > layout->mem64_end)
+			layout->mem64_end = end;
+	}
+}
+
 static bool window_take(uint64_t *next, uint64_t end, uint64_t size, uint64_t *base)
 {
 	uint64_t at = (*next + size - 1) & ~(size - 1);

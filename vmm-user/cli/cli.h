@@ -57,6 +57,13 @@ void hvm_fs_config_free(struct hvm_fs_config *fs);
 int hvm_parse_port(const char *s, struct hvm_port_config *port, struct hv_err *err);
 void hvm_port_config_free(struct hvm_port_config *port);
 
+/* options_boot.c: "bios", "uefi[,vars=FILE]", "FILE[,vars=FILE]" */
+int hvm_parse_firmware(const char *s, struct hvm_firmware_config *fw, struct hv_err *err);
+void hvm_firmware_config_free(struct hvm_firmware_config *fw);
+/* "FILE[,meta-data=FILE][,network-config=FILE]" */
+int hvm_parse_cloud_init(const char *s, struct hvm_cloud_init_config *c, struct hv_err *err);
+void hvm_cloud_init_config_free(struct hvm_cloud_init_config *c);
+
 /*
  * Parts of values. Copy up to the next single comma, two are one of the text; returns what follows
  * the comma, or NULL at the end. @out has room for all of @s.
@@ -78,6 +85,6 @@ int hvm_parse_rate(const char *s, uint64_t *v);
 int hvm_parse_run(int argc, char **argv, struct hvm_config *cfg, bool *help, struct hv_err *err);
 void hvm_config_free(struct hvm_config *cfg);
 /* Create the machine and run it to its end; returns the exit status. */
-int hvm_run_machine(const struct hvm_config *cfg, struct hv_err *err);
+int hvm_run_machine(struct hvm_config *cfg, struct hv_err *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../boot/cloud_init.h"
 #include "../machine.h"
 #include "cli.h"
 
@@ -14,18 +15,20 @@
 #define DEFAULT_MEM	(512ULL << 20)
 
 enum {
-	OPT_ACCEL = 256, OPT_APPEND, OPT_BALLOON, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_FS,
-	OPT_HELP, OPT_INITRD, OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_PORT, OPT_SERIAL,
-	OPT_VSOCK,
+	OPT_ACCEL = 256, OPT_APPEND, OPT_BALLOON, OPT_CLOUD_INIT, OPT_CONSOLE, OPT_CPUS, OPT_DISK, OPT_FIRMWARE,
+	OPT_FS, OPT_HELP, OPT_INITRD, OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET, OPT_NO_REBOOT, OPT_PORT,
+	OPT_SERIAL, OPT_VSOCK,
 };
 
 static const struct option run_options[] = {
 	{ "accel", required_argument, NULL, OPT_ACCEL },
 	{ "append", required_argument, NULL, OPT_APPEND },
 	{ "balloon", no_argument, NULL, OPT_BALLOON },
+	{ "cloud-init", required_argument, NULL, OPT_CLOUD_INIT },
 	{ "console", required_argument, NULL, OPT_CONSOLE },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "disk", required_argument, NULL, OPT_DISK },
+	{ "firmware", required_argument, NULL, OPT_FIRMWARE },
 	{ "fs", required_argument, NULL, OPT_FS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "initrd", required_argument, NULL, OPT_INITRD },
@@ -42,12 +45,20 @@ static const struct option run_options[] = {
 
 static const char run_usage[] =
 "Usage: hvm run --kernel FILE [OPTION]...\n"
+"       hvm run --firmware NAME --disk FILE [OPTION]...\n"
 "\n"
 "Run a guest until it switches itself off.\n"
 "\n"
 "  --kernel FILE       Linux kernel: a bzImage, or an ELF file with a PVH entry\n"
 "  --initrd FILE       initial RAM disk\n"
 "  --append STRING     kernel command line\n"
+"  --firmware bios|uefi|FILE[,vars=FILE]\n"
+"                      start as a PC does, from a disk: bios is SeaBIOS, uefi is OVMF (packages\n"
+"                      seabios and ovmf), or an image of such firmware. UEFI variables are kept\n"
+"                      in the file of vars=, which is made when it is not there.\n"
+"  --cloud-init FILE[,meta-data=FILE][,network-config=FILE]\n"
+"                      settings for cloud-init of the guest: FILE is its user-data. They are on\n"
+"                      a disk of their own, behind all others.\n"
 "  --disk FILE[,format=qcow2|raw][,readonly][,OPTION]...\n"
 "                      a disk: the first one given is /dev/vda of the guest, the next\n"
 "                      /dev/vdb, ... (at most 24). qcow2 images are recognised; a raw\n"
@@ -172,12 +183,16 @@ static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct h
 	case OPT_BALLOON:
 		cfg->balloon = true;
 		return 0;
+	case OPT_CLOUD_INIT:
+		return hvm_parse_cloud_init(arg, &cfg->cloud_init, err);
 	case OPT_CONSOLE:
 		return hvm_parse_chardev("--console", arg, &cfg->console, err);
 	case OPT_CPUS:
 		return hvm_parse_cpus(arg, &cfg->cpus, err);
 	case OPT_DISK:
 		return add_disk(cfg, arg, err);
+	case OPT_FIRMWARE:
+		return hvm_parse_firmware(arg, &cfg->firmware, err);
 	case OPT_FS:
 		return add_fs(cfg, arg, err);
 	case OPT_INITRD:
@@ -206,8 +221,15 @@ static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct h
 
 static int run_check(const struct hvm_config *cfg, bool serial_given, struct hv_err *err)
 {
-	if (!cfg->kernel)
-		return hv_err_set(err, -EINVAL, "run: --kernel is missing (see \"hvm run --help\")");
+	if (!cfg->kernel && !cfg->firmware.given)
+		return hv_err_set(err, -EINVAL, "run: --kernel or --firmware is missing (see \"hvm "
+				  "run --help\")");
+	if (cfg->firmware.given && (cfg->kernel || cfg->initrd || cfg->append))
+		return hv_err_set(err, -EINVAL, "run: with --firmware the kernel comes from a disk: "
+				  "no --kernel, --initrd and --append");
+	if (cfg->cloud_init.user_data && cfg->nr_disks == HVM_MAX_DISKS)
+		return hv_err_set(err, -E2BIG, "run: --cloud-init is a disk, too: a guest can have "
+				  "%u", HVM_MAX_DISKS);
 	if (cfg->serial.kind == HVM_CHARDEV_STDIO && cfg->console.kind == HVM_CHARDEV_STDIO &&
 	    serial_given)
 		return hv_err_set(err, -EINVAL, "run: --serial and --console cannot both be stdio");
@@ -283,16 +305,36 @@ void hvm_config_free(struct hvm_config *cfg)
 	free(cfg->option);
 	cfg->option = NULL;
 	cfg->nr_options = 0;
+	hvm_firmware_config_free(&cfg->firmware);
+	hvm_cloud_init_config_free(&cfg->cloud_init);
 }
 
 /* ---- Running ---- */
 
-int hvm_run_machine(const struct hvm_config *cfg, struct hv_err *err)
+/* The image is a disk; when it was opened it needs no name any more. */
+static int create_machine(struct hvm_config *cfg, struct hvm_machine **m, struct hv_err *err)
+{
+	struct hvm_disk_config *disk = &cfg->disk[cfg->nr_disks];
+	int ret;
+
+	if (!cfg->cloud_init.user_data)
+		return hvm_machine_create(cfg, m, err);
+	*disk = (struct hvm_disk_config){ .format = BLK_FORMAT_RAW, .readonly = true };
+	ret = hvm_cloud_init_create(&cfg->cloud_init, cfg->name, &disk->path, err);
+	if (ret)
+		return ret;
+	cfg->nr_disks++;
+	ret = hvm_machine_create(cfg, m, err);
+	unlink(disk->path);
+	return ret;
+}
+
+int hvm_run_machine(struct hvm_config *cfg, struct hv_err *err)
 {
 	struct hvm_machine *m;
 	enum hvm_status status;
 
-	if (hvm_machine_create(cfg, &m, err))
+	if (create_machine(cfg, &m, err))
 		return HVM_STATUS_USAGE;
 	status = hvm_machine_run(m, err);
 	if (hvm_machine_destroy(m, status == HVM_STATUS_OK ? err : NULL) && status == HVM_STATUS_OK)
