@@ -150,7 +150,7 @@ static void last_words(const char *log, char *line, size_t len)
 	while (file && fgets(buf, sizeof(buf), file)) {
 		buf[strcspn(buf, "\n")] = '\0';
 		if (*buf)
-			snprintf(line, len, "%s", buf);
+			snprintf(line, len, "%.*s", (int)len - 1, buf);
 	}
 	if (file)
 		fclose(file);
