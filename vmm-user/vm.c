@@ -53,7 +53,7 @@ int hvm_vm_set_rom(struct hvm_vm *vm, unsigned int slot, uint64_t gpa, uint64_t 
 
 static int vm_add_irqchips(struct hvm_vm *vm, struct hv_err *err)
 {
-	/* GRUB and SeaBIOS time with the PIT's third counter, whose gate is at the speaker's port. */
+	/* GRUB and SeaBIOS take time from the PIT's third counter, gated at the speaker's port. */
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	uint64_t identity = HVM_IDENTITY_MAP;
 	int ret = 0;

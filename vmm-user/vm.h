@@ -84,8 +84,8 @@ int hvm_vm_create(struct hvm_vm *vm, const struct hvm_vm_config *cfg, struct hv_
 void hvm_vm_destroy(struct hvm_vm *vm);
 
 /*
- * Show @size bytes at @hva to the guest as read-only memory, its writes are exits; 0: take slot @slot
- * away again. Slots from HVM_SLOT_ROM on. Any thread, also while the guest runs.
+ * Show @size bytes at @hva to the guest as read-only memory, its writes are exits; 0: take slot
+ * @slot away again. Slots from HVM_SLOT_ROM on. Any thread, also while the guest runs.
  */
 int hvm_vm_set_rom(struct hvm_vm *vm, unsigned int slot, uint64_t gpa, uint64_t size, void *hva);
 

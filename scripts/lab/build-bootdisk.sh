@@ -60,6 +60,7 @@ boot_initramfs() {
 	local dir=$1 root=$2 kver=$3 stage=$1/ramfs
 	mkdir "$stage"
 	ramfs_modules "$root" "$kver" "$stage" virtio_pci virtio_blk isofs efivarfs
+	# shellcheck disable=SC2154 # lab_dir is lib.sh's
 	install -m 755 "$lab_dir/boot-initramfs-init" "$stage/init"
 	pack_ramfs "$stage" "$dir/initrd.cpio"
 	gzip -9n <"$dir/initrd.cpio" >"$dir/initrd.img"

@@ -18,7 +18,7 @@ pc_boot() {
 	shift
 	[ -e "$work/$disk.qcow2" ] ||
 		qemu-img create -q -f qcow2 -b /with/boot/disk.img -F raw "$work/$disk.qcow2"
-	timeout -k 5 $((150 * slow)) hvm run --accel "$device" --disk "$work/$disk.qcow2" --mem 256M "$@" \
+	timeout -k 5 $((300 * slow)) hvm run --accel "$device" --disk "$work/$disk.qcow2" --mem 256M "$@" \
 		>"$work/console" 2>&1 </dev/null
 }
 

@@ -2,6 +2,7 @@
 /* The command line of hvm: values, options, and what is wrong with them. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "../../vmm-user/boot/cloud_init.h"
 #include "../../vmm-user/cli/cli.h"
@@ -340,7 +341,7 @@ static void test_firmware(void)
 	CHECK(fw.given && !fw.vars_template);
 	CHECK_EQ(hvm_parse_firmware("x", &fw, &err), -EINVAL);
 	hvm_firmware_config_free(&fw);
-	/* The template is the file beside it whose name says so; a directory's name does not matter. */
+	/* The template is the file beside it whose name says so. */
 	CHECK(mkdtemp(dir));
 	snprintf(code, sizeof(code), "%s/X_CODE_4M.fd", dir);
 	snprintf(vars, sizeof(vars), "%s/X_VARS_4M.fd", dir);
@@ -393,7 +394,7 @@ static bool image_has(const char *path, const char *text)
 
 static void test_cloud_init(void)
 {
-	char dir[] = "/tmp/hvm-cli-XXXXXX", user[64];
+	char dir[] = "/tmp/hvm-cli-XXXXXX", user[64], fake[64];
 	struct hvm_cloud_init_config c = { .user_data = user };
 	char *image = NULL, *path = strdup(getenv("PATH"));
 
@@ -416,7 +417,14 @@ static void test_cloud_init(void)
 	CHECK(image_has(image, "network-config") && !image_has(image, "instance-id"));
 	unlink(image);
 	free(image);
-	/* No program, a program that fails, what is no file. */
+	/* A program that fails and says why; none; what is no file. */
+	snprintf(fake, sizeof(fake), "%s/xorriso", dir);
+	write_text(fake, "#!/bin/sh\necho the disk is full >&2\nexit 3\n");
+	CHECK_EQ(chmod(fake, 0755), 0);
+	setenv("PATH", dir, 1);
+	CHECK_EQ(hvm_cloud_init_create(&c, "web", &image, &err), -EIO);
+	CHECK(strstr(err.msg, "status 3: the disk is full"));
+	unlink(fake);
 	setenv("PATH", dir, 1);
 	CHECK_EQ(hvm_cloud_init_create(&c, "web", &image, &err), -ENOENT);
 	CHECK(strstr(err.msg, "xorriso"));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What firmware reads: fw_cfg through ports and DMA, and ACPI tables installed by the loader's commands as
- * firmware does it; the chipset that it looks for; hostile addresses and lengths.
+ * What firmware reads: fw_cfg through ports and DMA, and ACPI tables installed by the loader's
+ * commands as firmware does it; the chipset that it looks for; hostile addresses and lengths.
  */
 #include <endian.h>
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include "unit_test.h"
 
 #define PORT	HVM_PORT_FW_CFG
+#define READ	(FW_CFG_FILE_FIRST << 16 | FW_CFG_DMA_SELECT | FW_CFG_DMA_READ)	/* "file" */
 
 static struct bus *pio, *mmio;
 static uint8_t ram[1 << 20];
@@ -111,7 +112,7 @@ static void test_dma(void)
 	set_up();
 	CHECK_EQ(bus_read(pio, PORT + 4, 4), htobe32(0x51454d55));
 	CHECK_EQ(bus_read(pio, PORT + 8, 4), htobe32(0x20434647));
-	CHECK_EQ(dma(0x100, FW_CFG_FILE_FIRST << 16 | FW_CFG_DMA_SELECT | FW_CFG_DMA_READ, 3, 0x1000), 0);
+	CHECK_EQ(dma(0x100, READ, 3, 0x1000), 0);
 	CHECK(!memcmp(&ram[0x1000], "hel\xee", 4));
 	CHECK_EQ(dma(0x100, FW_CFG_DMA_SKIP, 1, 0), 0);
 	/* More than there is: zeroes. */
@@ -134,8 +135,7 @@ static void test_hostile_dma(void)
 
 	set_up();
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		CHECK_EQ(dma(0, FW_CFG_FILE_FIRST << 16 | FW_CFG_DMA_SELECT | FW_CFG_DMA_READ, bad[i].len,
-			     bad[i].address), FW_CFG_DMA_ERROR);
+		CHECK_EQ(dma(0, READ, bad[i].len, bad[i].address), FW_CFG_DMA_ERROR);
 	/* A command that lies nowhere, or only half in memory, is not heard. */
 	bus_write(pio, PORT + 8, 4, htobe32((uint32_t)sizeof(ram) - 8));
 	bus_write(pio, PORT + 4, 4, 0xffffffff);
@@ -147,7 +147,7 @@ static void test_hostile_dma(void)
 	CHECK_EQ(next(), 0);
 	CHECK_EQ(next(), 0);
 	/* The result over the command itself: the status is what stays. */
-	CHECK_EQ(dma(0, FW_CFG_FILE_FIRST << 16 | FW_CFG_DMA_SELECT | FW_CFG_DMA_READ, 16, 0), 0);
+	CHECK_EQ(dma(0, READ, 16, 0), 0);
 	tear_down();
 }
 
@@ -308,7 +308,7 @@ static void test_loader(void)
 		}
 	}
 	hvm_acpi_free(&t);
-	/* Without ECAM and with other windows they are as long: firmware has been told the length. */
+	/* Without ECAM and with other windows they are as long: firmware knows the length. */
 	cfg.ecam_base = 0;
 	cfg.mem32[1].size = 0;
 	CHECK_EQ(hvm_acpi_build(&cfg, &t, &err), 0);
@@ -335,7 +335,8 @@ static void conf_write(unsigned int slot, unsigned int reg, uint32_t v)
 static void host_create(void)
 {
 	const struct pci_host_config cfg = {
-		.vm = fake_vm_init(), .pio = pio, .mmio = mmio, .bridge = hvm_q35_bridge_create(&err),
+		.vm = fake_vm_init(), .pio = pio, .mmio = mmio,
+		.bridge = hvm_q35_bridge_create(&err),
 		.mmio_base = HVM_PCI_MMIO_BASE, .mmio_size = HVM_PCI_MMIO_SIZE,
 		.intx_gsi = { 16, 17, 18, 19 },
 	};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Flash memory: commands as OVMF's driver gives them, what is kept in the file and when, hostile guests. */
+/* Flash memory: commands as OVMF's driver gives them, what is kept and when, hostile guests. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

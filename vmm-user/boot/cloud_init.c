@@ -22,6 +22,7 @@ extern char **environ;
 struct parts {
 	char dir[PATH_LEN];
 	char iso[PATH_LEN + 8];
+	char log[PATH_LEN + 8];	/* what the program says */
 	unsigned int nr;
 	char *name[3];		/* user-data, meta-data, network-config */
 };
@@ -112,13 +113,14 @@ static void remove_parts(struct parts *p)
 		unlink(p->name[i]);
 		free(p->name[i]);
 	}
+	unlink(p->log);
 	rmdir(p->dir);
 }
 
 /* ---- The program ---- */
 
 /* Its exit status, NO_PROGRAM if there is none of that name, or -errno. */
-static int run_program(char *const argv[])
+static int run_program(char *const argv[], const char *log)
 {
 	posix_spawn_file_actions_t actions;
 	pid_t pid;
@@ -127,6 +129,7 @@ static int run_program(char *const argv[])
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	ret = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	if (ret)
@@ -137,10 +140,27 @@ static int run_program(char *const argv[])
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
 }
 
+/* The last line that the program wrote. */
+static void last_words(const char *log, char *line, size_t len)
+{
+	FILE *file = fopen(log, "r");
+	char buf[512];
+
+	*line = '\0';
+	while (file && fgets(buf, sizeof(buf), file)) {
+		buf[strcspn(buf, "\n")] = '\0';
+		if (*buf)
+			snprintf(line, len, "%.*s", (int)len - 1, buf);
+	}
+	if (file)
+		fclose(file);
+}
+
 /* Long names need Rock Ridge and Joliet, without which "user-data" would be cut to "USER_DAT". */
 static int make_iso(struct parts *p, struct hv_err *err)
 {
 	static char *const program[] = { "xorriso", "genisoimage" };
+	char line[120];
 	int ret = NO_PROGRAM;
 
 	for (size_t i = 0; i < 2 && ret == NO_PROGRAM; i++) {
@@ -162,17 +182,18 @@ static int make_iso(struct parts *p, struct hv_err *err)
 		for (unsigned int k = 0; k < p->nr; k++)
 			argv[n++] = p->name[k];
 		argv[n] = NULL;
-		ret = run_program(argv);
+		ret = run_program(argv, p->log);
 	}
 	if (ret == NO_PROGRAM)
 		return hv_err_set(err, -ENOENT, "cloud-init: neither xorriso nor genisoimage is "
 				  "there to make the image; install one of them");
 	if (ret < 0)
 		return hv_err_set(err, ret, "cloud-init: making the image: %s", strerror(-ret));
-	if (ret)
-		return hv_err_set(err, -EIO, "cloud-init: making the image failed with status %d "
-				  "(is %s full?)", ret, tmp_dir());
-	return 0;
+	if (!ret)
+		return 0;
+	last_words(p->log, line, sizeof(line));
+	return hv_err_set(err, -EIO, "cloud-init: making the image in %s failed with status %d: %s",
+			  tmp_dir(), ret, line);
 }
 
 int hvm_cloud_init_create(const struct hvm_cloud_init_config *cfg, const char *name, char **image,
@@ -191,6 +212,7 @@ int hvm_cloud_init_create(const struct hvm_cloud_init_config *cfg, const char *n
 		return ret;
 	}
 	snprintf(p->iso, sizeof(p->iso), "%s.iso", p->dir);
+	snprintf(p->log, sizeof(p->log), "%s/log", p->dir);
 	ret = put_parts(p, cfg, name, err);
 	if (!ret)
 		ret = make_iso(p, err);

@@ -144,9 +144,8 @@ static void acpi_windows(struct hvm_acpi_config *acpi, uint64_t ecam)
 		*w = (struct hvm_acpi_window){ HVM_HOLE_START, HVM_PCI_FW_END - HVM_HOLE_START };
 		return;
 	}
-	if (ecam > HVM_HOLE_START) {
+	if (ecam > HVM_HOLE_START)
 		*w++ = (struct hvm_acpi_window){ HVM_HOLE_START, ecam - HVM_HOLE_START };
-	}
 	if (ecam + ECAM_WINDOW < HVM_PCI_FW_END)
 		*w = (struct hvm_acpi_window){ ecam + ECAM_WINDOW,
 					       HVM_PCI_FW_END - ecam - ECAM_WINDOW };
@@ -341,8 +340,8 @@ int hvm_firmware_destroy(struct hvm_firmware *fw, struct hv_err *err)
 }
 
 /*
- * On a PC the end of the firmware is also seen below 1 MiB, until firmware makes that RAM and copies
- * itself there. Here it is RAM from the start, and the copy is fresh after each reset.
+ * On a PC the end of the firmware is also seen below 1 MiB, until firmware makes that RAM and
+ * copies itself there. Here it is RAM from the start, and the copy is fresh after each reset.
  */
 int hvm_firmware_reset(struct hvm_firmware *fw, struct hv_err *err)
 {

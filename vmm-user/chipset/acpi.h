@@ -23,7 +23,7 @@ struct hvm_acpi_window {
 struct hvm_acpi_config {
 	unsigned int cpus;
 	uint64_t ecam_base;	/* of bus 0; 0: there is none */
-	struct hvm_acpi_window mem32[2];	/* PCI windows below 4 GiB; the first is not empty */
+	struct hvm_acpi_window mem32[2];	/* PCI's below 4 GiB; the first is not empty */
 	struct hvm_acpi_window mem64;		/* above RAM */
 };
 

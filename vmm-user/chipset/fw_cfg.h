@@ -20,7 +20,7 @@ struct hvm_fw_cfg;
 /* Offsets from the first port, and their number. */
 #define FW_CFG_PORT_SELECTOR	0
 #define FW_CFG_PORT_DATA	1
-#define FW_CFG_PORT_DMA		4	/* big-endian address of a struct fw_cfg_dma, high half first */
+#define FW_CFG_PORT_DMA		4	/* big-endian address of a struct fw_cfg_dma */
 #define FW_CFG_PORTS		12
 
 /* Items. */

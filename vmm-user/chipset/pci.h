@@ -26,8 +26,8 @@ struct pci_host_config {
 	struct hvm_vm *vm;
 	struct bus *pio, *mmio;
 	/*
-	 * 1 MiB per bus; bus 0 only: 1 MiB. 0: there is none until pci_host_move_ecam(), nor after a
-	 * reset.
+	 * 1 MiB per bus; bus 0 only: 1 MiB. 0: there is none until pci_host_move_ecam(), nor after
+	 * a reset.
 	 */
 	uint64_t ecam_base;
 	/*
