@@ -592,6 +592,8 @@ void hvm_devices_save(struct hvm_devices *d, struct hv_state_writer *w)
 	hvm_pm_save(d->pm, w);
 	hvm_rtc_save(d->rtc, w);
 	hvm_serial_save(d->serial, w);
+	if (d->firmware)
+		hvm_firmware_save(d->firmware, w);
 }
 
 int hvm_devices_load(struct hvm_devices *d, struct hv_state_reader *r, uint64_t elapsed_ns,
@@ -613,6 +615,8 @@ int hvm_devices_load(struct hvm_devices *d, struct hv_state_reader *r, uint64_t 
 		ret = hvm_rtc_load(d->rtc, r, err);
 	if (!ret)
 		ret = hvm_serial_load(d->serial, r, err);
+	if (!ret && d->firmware)
+		ret = hvm_firmware_load(d->firmware, r, err);
 	if (ret)
 		hvm_devices_thaw(d);
 	return ret;
