@@ -37,6 +37,7 @@ _start:
 	slot exceptions
 	slot stack
 	slot v86
+	slot breakpoint
 
 /* Handler @n stores where @handler is in the real-mode vector table. */
 	.macro vector n handler
@@ -86,6 +87,29 @@ int_n:
 	movw $0x1234, %bx
 	iret
 2:	movw $0x5678, %bx
+	iret
+
+/* ---- a breakpoint on an instruction is at a linear address, wherever CS begins ------------- */
+
+breakpoint:
+	vector 1 2f
+	movw $0x7f00, %sp
+	movl $1f, %eax
+	movl %eax, %dr0
+	movl $0x401, %eax		/* L0, and a bit that is always set */
+	movl %eax, %dr7
+	ljmp $0x800, $0f - 0x8000
+0:	nop
+1:	nop
+	DONE
+2:	movl %dr6, %eax
+	REPORT
+	popw %bx
+	pushw %bx
+	subw $1b - 0x8000, %bx
+	report_w %bx
+	movl $0x400, %eax
+	movl %eax, %dr7
 	iret
 
 /* ---- limits: #GP past 64 KiB, #SS on the stack --------------------------------------------- */

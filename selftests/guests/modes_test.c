@@ -9,7 +9,7 @@ static struct gt g;
 enum {
 	INT_N, LIMITS, SEGMENTS, UNREAL, STRINGS, PROTECTED, PAGING2, PAE, LONG_MODE, EXCEPTIONS,
 	STACK,
-	V86,
+	V86, BREAKPOINT,
 };
 
 static void run(unsigned int entry)
@@ -22,6 +22,13 @@ static void test_int(void)
 {
 	run(INT_N);
 	gt_expect(&g, 0, 0, 0x1234, 0x7f00, 0x200, 0x5678, 0x5678);
+	gt_destroy(&g);
+}
+
+static void test_breakpoint(void)
+{
+	run(BREAKPOINT);
+	gt_expect(&g, 0xffff0ff1, 0);
 	gt_destroy(&g);
 }
 
@@ -181,6 +188,7 @@ static void test_reset_vector(void)
 static const struct ut_test tests[] = {
 	{ "modes-reset-vector", test_reset_vector },
 	{ "modes-real-int", test_int },
+	{ "modes-real-breakpoint", test_breakpoint },
 	{ "modes-real-limits", test_limits },
 	{ "modes-real-segments", test_segments },
 	{ "modes-real-unreal", test_unreal },
