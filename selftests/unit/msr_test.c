@@ -181,7 +181,7 @@ static void test_cmci(void)
 	cm_stop();
 }
 
-/* A machine check may go to one processor only, where firmware and system have both turned that on. */
+/* A machine check may go to one processor only, where firmware and system have turned that on. */
 static void test_lmce(void)
 {
 	const u64 lmce = 1ULL << 27, locked = 1, enable = 1ULL << 20;
