@@ -161,7 +161,7 @@ struct hv_msrs {
 	u64 mtrr_def_type;
 	u64 mtrr_fixed[11];
 	u64 mtrr_var[16];
-	u64 mcg_cap, mcg_status, mcg_ctl;
+	u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
 	u64 *mce_banks;			/* 4 registers per bank */
 	u64 feature_control;
 	u64 smi_count;
@@ -513,7 +513,8 @@ struct hv_x86_ops {
 	struct hv_tdp_format tdp;		/* filled by hw_setup(), as what follows */
 	bool blocks_restart;			/* no kernel can start while it is on */
 	bool exit_timer;			/* the CPU leaves the guest at vcpu->exit_tsc */
-	bool cmci;				/* its CPUs interrupt for corrected errors */
+	bool intel_mce;				/* CMCI and LMCE (SDM vol. 3, 15.3.1) */
+	bool umip;				/* CR4.UMIP works although the CPU has it not */
 	bool bus_lock_exit, notify_exit;	/* the CPU can leave the guest for these */
 	u8 tsc_ratio_bits;			/* the TSC can be scaled: bits of the fraction */
 

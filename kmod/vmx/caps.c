@@ -64,7 +64,7 @@ static const struct vmx_control vmx_primary[] = {
 	  VMX_CPU_INTR_WINDOW | VMX_CPU_TSC_OFFSET | VMX_CPU_HLT | VMX_CPU_MWAIT | VMX_CPU_RDPMC |
 	  VMX_CPU_CR8_LOAD | VMX_CPU_CR8_STORE | VMX_CPU_TPR_SHADOW | VMX_CPU_NMI_WINDOW |
 	  VMX_CPU_MOV_DR | VMX_CPU_IO | VMX_CPU_MSR_BITMAPS | VMX_CPU_MONITOR | VMX_CPU_SECONDARY,
-	  0, &vmx_caps.cpu },
+	  VMX_CPU_MONITOR_TRAP, &vmx_caps.cpu },
 	{ "exit", MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS,
 	  VMX_EXIT_CTL_SAVE_DEBUG | VMX_EXIT_CTL_HOST_64 | VMX_EXIT_CTL_LOAD_PAT |
 	  VMX_EXIT_CTL_LOAD_EFER, VMX_EXIT_CTL_PERF_GLOBAL, &vmx_caps.exit },
@@ -79,7 +79,7 @@ static const struct vmx_control vmx_secondary = {
 	VMX_CPU2_RDTSCP | VMX_CPU2_WBINVD | VMX_CPU2_INVPCID | VMX_CPU2_ENCLS | VMX_CPU2_XSAVES |
 	VMX_CPU2_PCONFIG | VMX_CPU2_ENCLV | VMX_CPU2_PLE | VMX_CPU2_APICV |
 	VMX_CPU2_APIC_ACCESS | VMX_CPU2_PML | VMX_CPU2_TSC_SCALING | VMX_CPU2_BUS_LOCK |
-	VMX_CPU2_NOTIFY,
+	VMX_CPU2_NOTIFY | VMX_CPU2_DESC_TABLE,
 	&vmx_caps.cpu2,
 };
 
@@ -226,6 +226,17 @@ static void vmx_fill_tdp(void)
 	};
 }
 
+/* Both controls are turned on when a guest needs them. */
+static void vmx_read_umip(void)
+{
+	vmx_caps.umip = !(vmx_caps.cr4_fixed1 & X86_CR4_UMIP) &&
+			(vmx_caps.cpu2 & VMX_CPU2_DESC_TABLE) &&
+			(vmx_caps.cpu & VMX_CPU_MONITOR_TRAP);
+	hv_ops.umip = vmx_caps.umip;
+	vmx_caps.cpu2 &= ~VMX_CPU2_DESC_TABLE;
+	vmx_caps.cpu &= ~VMX_CPU_MONITOR_TRAP;
+}
+
 static void vmx_read_host(void)
 {
 	rdmsrl(MSR_IA32_CR_PAT, vmx_caps.host_pat);
@@ -267,6 +278,7 @@ int vmx_hw_setup(void)
 	rdmsrl(MSR_IA32_VMX_CR0_FIXED1, vmx_caps.cr0_fixed1);
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED0, vmx_caps.cr4_fixed0);
 	rdmsrl(MSR_IA32_VMX_CR4_FIXED1, vmx_caps.cr4_fixed1);
+	vmx_read_umip();
 	vmx_read_host();
 	vmx_read_time();
 	vmx_fill_tdp();

@@ -192,6 +192,7 @@ static void vmx_crs_store(struct vmx_vcpu *vmx)
 	if (vmx->cr4_shadow != r->cr4) {
 		vmx->cr4_shadow = r->cr4;
 		vmx_write(VMX_CR4_SHADOW, r->cr4);
+		vmx_umip_update(vmx);
 	}
 	vmx_write(VMX_GUEST_CR3, r->cr3);
 	vmx->cr2 = r->cr2;

@@ -240,6 +240,7 @@ void vmx_vcpu_reset(struct hv_vcpu *vcpu, bool init)
 	}
 	vmx_guest_init(vmx, init);
 	vmx_cpu_ctls_set(vmx, vmx->cpu_ctls & ~(VMX_CPU_INTR_WINDOW | VMX_CPU_NMI_WINDOW));
+	vmx_umip_reset(vmx);
 	vmx_write(VMX_ENTRY_INTR_INFO, 0);
 	/* No value a register can have: the next entry writes them all. */
 	vmx->hw_rflags = 0;
@@ -273,7 +274,7 @@ static u32 vmx_cpu2_of(const struct vmx_vcpu *vmx)
 		off |= VMX_CPU2_BUS_LOCK;
 	if (!vmx->vcpu.vm->notify_flags)
 		off |= VMX_CPU2_NOTIFY;
-	return (vmx_caps.cpu2 & ~off) | vmx->apic_ctls |
+	return (vmx_caps.cpu2 & ~off) | vmx->apic_ctls | vmx_umip_ctl(vmx) |
 	       (vmx->vcpu.pv.tsc_ratio ? VMX_CPU2_TSC_SCALING : 0);
 }
 

@@ -12,7 +12,7 @@ static void vmx_tlb_flush(struct hv_vcpu *vcpu)
 struct hv_x86_ops hv_vmx_ops __initdata = {
 	.name = "vmx",
 	.vcpu_size = sizeof(struct vmx_vcpu),
-	.cmci = true,
+	.intel_mce = true,
 	.blocks_restart = true,		/* CR4.VMXE cannot be cleared in VMX operation (23.7) */
 	.hw_setup = vmx_hw_setup,
 	.hw_unsetup = vmx_hw_unsetup,

@@ -22,6 +22,7 @@ struct vmx_caps {
 	u8 exit_timer_shift;		/* it counts this bit of the TSC */
 	bool apicv;			/* APIC registers and interrupts by the CPU */
 	bool apic_access;		/* xAPIC accesses found by their page */
+	bool umip;			/* CR4.UMIP is emulated: umip.c */
 	bool pmu;			/* the host may have counters that must not count guests */
 };
 extern struct vmx_caps vmx_caps;
@@ -107,6 +108,7 @@ struct vmx_vcpu {
 	u32 apic_ctls;			/* VMX_CPU2_* of the LAPIC's mode */
 	bool smm;			/* the EPT pointer is SMM's */
 	bool msrs_filtered;		/* the MSR bitmap follows user space's filter */
+	bool umip_step;			/* one instruction without exits for its tables */
 	bool dr_direct;			/* the guest moves to and from DRs without an exit */
 
 	struct vmx_msr_entry host_list[VMX_MSR_LIST_MAX] __aligned(16);
@@ -190,6 +192,13 @@ int vmx_pml_init(struct vmx_vcpu *vmx);
 void vmx_pml_free(struct vmx_vcpu *vmx);
 void vmx_pml_enter(struct vmx_vcpu *vmx);
 void vmx_pml_flush(struct vmx_vcpu *vmx);
+
+/* umip.c */
+u32 vmx_umip_ctl(const struct vmx_vcpu *vmx);	/* its bit in the secondary controls */
+void vmx_umip_update(struct vmx_vcpu *vmx);	/* CR4 has changed */
+void vmx_umip_reset(struct vmx_vcpu *vmx);
+int vmx_exit_desc_table(struct hv_vcpu *vcpu, bool may_sleep);
+int vmx_exit_monitor_trap(struct hv_vcpu *vcpu, bool may_sleep);
 
 /* events.c */
 void vmx_inject(struct hv_vcpu *vcpu);

@@ -595,6 +595,7 @@ int hv_x86_init(void)
 		.read = hv_host_read,
 		.xcr0 = hv_caps.xcr0,
 		.pku = hv_caps.pku,
+		.umip = hv_ops.umip,
 		.tdp_bits = 12 + 9 * hv_ops.tdp.levels,
 	};
 	r = hv_caps_fill();

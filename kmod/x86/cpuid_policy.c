@@ -140,6 +140,8 @@ static void hv_policy_xstate(const struct hv_cpuid_host *host, struct hv_cpuid_l
 	if (l->function == 7 && !l->index) {
 		if (!host->pku)
 			r[HV_CPUID_ECX] &= ~B(3);
+		if (host->umip)
+			r[HV_CPUID_ECX] |= B(2);
 	}
 }
 

@@ -19,6 +19,7 @@ struct hv_cpuid_host {
 	void (*read)(u32 function, u32 index, u32 reg[4]);
 	u64 xcr0;		/* components guests may enable; 0: no XSAVE */
 	bool pku;
+	bool umip;		/* whatever the CPU has */
 	u32 tdp_bits;		/* width of the addresses that second-level tables translate */
 };
 

@@ -469,7 +469,7 @@ static const u32 hv_msr_save_list[] = {
 	TLFS_MSR_SYNDBG_STATUS, TLFS_MSR_SYNDBG_SEND, TLFS_MSR_SYNDBG_RECV,
 	TLFS_MSR_SYNDBG_PENDING,
 	/* Those below only where the host has them: hv_msr_module_init(). */
-	MSR_TSC_AUX, MSR_IA32_SPEC_CTRL,
+	MSR_TSC_AUX, MSR_IA32_SPEC_CTRL, MSR_IA32_FEAT_CTL, MSR_IA32_MCG_EXT_CTL,
 };
 
 static u32 hv_msr_listed[ARRAY_SIZE(hv_msr_save_list)];
@@ -541,6 +541,9 @@ void hv_msr_module_init(void)
 		if (index == MSR_TSC_AUX && !hv_caps.rdtscp && !hv_caps.rdpid)
 			continue;
 		if (index == MSR_IA32_SPEC_CTRL && !hv_caps.spec_ctrl)
+			continue;
+		if ((index == MSR_IA32_FEAT_CTL || index == MSR_IA32_MCG_EXT_CTL) &&
+		    !hv_ops.intel_mce)
 			continue;
 		hv_msr_listed[hv_msr_nr_listed++] = index;
 	}

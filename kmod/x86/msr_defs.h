@@ -100,6 +100,12 @@
 #define HV_MCG_CAP_CTL_P		BIT_ULL(8)
 #define HV_MCG_CAP_CMCI_P		BIT_ULL(10)
 #define HV_MCG_CAP_EXT_CNT		0xff0000ULL
+#define HV_MCG_CAP_LMCE_P		BIT_ULL(27)
+#define HV_MCG_EXT_CTL_LMCE_EN		BIT_ULL(0)
+
+/* IA32_FEATURE_CONTROL (SDM vol. 4, table 2-2) */
+#define HV_FEAT_CTL_LOCKED		BIT_ULL(0)
+#define HV_FEAT_CTL_LMCE		BIT_ULL(20)
 
 /* KVM's paravirtual interfaces (asm/kvm_para.h) */
 #define HV_MSR_PV_WALL_CLOCK_OLD	0x00000011

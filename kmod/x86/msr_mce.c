@@ -23,12 +23,56 @@ static u32 hv_mce_banks(const struct hv_vcpu *vcpu)
 
 u64 hv_mce_supported(void)
 {
-	return HV_MCG_CAP_SUPPORTED | (hv_ops.cmci ? HV_MCG_CAP_CMCI_P : 0);
+	return HV_MCG_CAP_SUPPORTED |
+	       (hv_ops.intel_mce ? HV_MCG_CAP_CMCI_P | HV_MCG_CAP_LMCE_P : 0);
 }
 
 bool hv_mce_has_cmci(const struct hv_vcpu *vcpu)
 {
 	return vcpu->msrs.mcg_cap & HV_MCG_CAP_CMCI_P;
+}
+
+/* What the guest may set in IA32_FEATURE_CONTROL, which is how its firmware turns LMCE on. */
+static u64 hv_feature_control_valid(const struct hv_vcpu *vcpu, bool host)
+{
+	bool lmce = host || (vcpu->msrs.mcg_cap & HV_MCG_CAP_LMCE_P);
+
+	return HV_FEAT_CTL_LOCKED | (lmce ? HV_FEAT_CTL_LMCE : 0);
+}
+
+/* IA32_FEATURE_CONTROL and IA32_MCG_EXT_CTL: a machine check may go to one processor only. */
+static int hv_lmce_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
+{
+	const struct hv_msrs *m = &vcpu->msrs;
+
+	if (!hv_ops.intel_mce)
+		return -ENOENT;
+	if (index == MSR_IA32_FEAT_CTL) {
+		*value = m->feature_control;
+		return 0;
+	}
+	*value = m->mcg_ext_ctl;
+	return !host && !(m->feature_control & HV_FEAT_CTL_LMCE);
+}
+
+static int hv_lmce_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host)
+{
+	struct hv_msrs *m = &vcpu->msrs;
+
+	if (!hv_ops.intel_mce)
+		return -ENOENT;
+	if (index == MSR_IA32_FEAT_CTL) {
+		if ((value & ~hv_feature_control_valid(vcpu, host)) ||
+		    (!host && (m->feature_control & HV_FEAT_CTL_LOCKED)))
+			return 1;
+		m->feature_control = value;
+		return 0;
+	}
+	if ((!host && !(m->feature_control & HV_FEAT_CTL_LMCE)) ||
+	    (value & ~HV_MCG_EXT_CTL_LMCE_EN))
+		return 1;
+	m->mcg_ext_ctl = value;
+	return 0;
 }
 
 int hv_mce_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
@@ -51,6 +95,9 @@ int hv_mce_get(struct hv_vcpu *vcpu, u32 index, u64 *value, bool host)
 	case MSR_IA32_MCG_STATUS:
 		*value = m->mcg_status;
 		return 0;
+	case MSR_IA32_FEAT_CTL:
+	case MSR_IA32_MCG_EXT_CTL:
+		return hv_lmce_get(vcpu, index, value, host);
 	case HV_MSR_MC0_CTL2 ... HV_MSR_MC0_CTL2 + HV_MCE_BANKS - 1:
 		if (index - HV_MSR_MC0_CTL2 >= hv_mce_banks(vcpu) ||
 		    (!hv_mce_has_cmci(vcpu) && !host))
@@ -102,6 +149,9 @@ int hv_mce_set(struct hv_vcpu *vcpu, u32 index, u64 value, bool host)
 	case MSR_IA32_MCG_STATUS:
 		m->mcg_status = value;
 		return 0;
+	case MSR_IA32_FEAT_CTL:
+	case MSR_IA32_MCG_EXT_CTL:
+		return hv_lmce_set(vcpu, index, value, host);
 	case MSR_IA32_MCG_CTL:
 		if (!(m->mcg_cap & HV_MCG_CAP_CTL_P) && (value || !host))
 			return 1;

@@ -278,6 +278,104 @@ static void test_user(void)
 	gt_destroy(&g);
 }
 
+/* ---- user-mode instruction prevention ------------------------------------------------------ */
+
+#define CR4_UMIP	0x800UL
+
+/* A descriptor-table instruction on the memory 0x40 bytes further on, then INT3. */
+#define TABLE_INSN(opcode, modrm) \
+	(0xcc00000040000000UL | (uint64_t)(modrm) << 16 | (uint64_t)(opcode) << 8 | 0x0f)
+
+/* SGDT, SIDT, SLDT, STR of user mode, and LGDT, which is never allowed there. */
+UT_GUEST static void try_user_tables(uint64_t va)
+{
+	uint64_t flags = 2, i;
+
+	TRY_USER(TABLE_INSN(0x01, 0x05), 8);
+	REPORT_TRAP();
+	TRY_USER(TABLE_INSN(0x01, 0x0d), 8);
+	REPORT_TRAP();
+	TRY_USER(TABLE_INSN(0x00, 0x05), 8);
+	REPORT_TRAP();
+	TRY_USER(TABLE_INSN(0x00, 0x0d), 8);
+	REPORT_TRAP();
+	TRY_USER(TABLE_INSN(0x01, 0x15), 8);
+	REPORT_TRAP();
+	TRY_USER(0xccc8000fUL, 4);			/* str %eax; int3 */
+	REPORT_TRAP();
+	gt_report(GT_T->rip - va);
+}
+
+UT_GUEST static void guest_umip(void *args)
+{
+	/* Not touched before: the store of the first one also faults in the second-level tables. */
+	volatile uint64_t *gdt = (void *)(GT_DATA + 0x8000), *idt = (void *)(GT_DATA + 0x9000);
+	uint64_t va = VA;
+	uint16_t ldt, tr;
+
+	__asm__ volatile("mov $0x30, %%eax" : : : "rax");
+	try_user_tables(va);
+	__asm__ volatile("mov %%cr4, %%rax; or %0, %%rax; mov %%rax, %%cr4"
+			 : : "r"(CR4_UMIP) : "rax");
+	try_user_tables(va);
+
+	/* All of them are the kernel's, as before. */
+	__asm__ volatile("sgdt 6(%0); sidt 6(%1); sldt %2; str %3"
+			 : "+r"(gdt), "+r"(idt), "=m"(ldt), "=m"(tr) : : "memory");
+	gt_report(gdt[1]);
+	gt_report(idt[1]);
+	gt_report(ldt);
+	gt_report(tr);
+	gt_try("lgdt 6(%0); lidt 6(%1); lldt %%ax", "S"(gdt), "D"(idt));	/* rax is 0 */
+	gt_report(GT_T->vector);
+	/* A trap after one of them comes right behind it. */
+	GT_T->clear_tf = 1;
+	gt_try("lea 7f(%%rip), %%rbx; mov %%rbx, 0x37278\n"
+	       "pushfq; orl $0x100, (%%rsp); popfq; sgdt 6(%0)\n7: nop; nop", "S"(gdt));
+	gt_report(GT_T->vector);
+	gt_report(GT_T->rip - GT_T->base);
+	/* A fault of one of them is its own. */
+	gt_try("lldt %w0", "S"(0x10));
+	REPORT_TRAP();
+
+	__asm__ volatile("mov %%cr4, %%rax; and %0, %%rax; mov %%rax, %%cr4"
+			 : : "r"(~CR4_UMIP) : "rax");
+	try_user_tables(va);
+	ut_done(0);
+}
+
+static bool guest_has_umip(void)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry[200];
+	} cpuid = { .head.nent = 200 };
+	unsigned int i;
+
+	NEED(ioctl(g.vm.dev, KVM_GET_SUPPORTED_CPUID, &cpuid) == 0);
+	for (i = 0; i < cpuid.head.nent; i++)
+		if (cpuid.entry[i].function == 7 && !cpuid.entry[i].index)
+			return cpuid.entry[i].ecx & 4;
+	return false;
+}
+
+#define TABLES_ALLOWED	3, 0, 3, 0, 3, 0, 3, 0, 13, 0, 3, 0, 0x6004
+#define TABLES_REFUSED	13, 0, 13, 0, 13, 0, 13, 0, 13, 0, 13, 0, 0x6000
+
+static void test_umip(void)
+{
+	gt_create(&g, 1, false);
+	if (!guest_has_umip()) {
+		gt_destroy(&g);
+		ut_skip("no UMIP");
+	}
+	build_pages();
+	gt_call(&g, guest_umip);
+	gt_expect(&g, TABLES_ALLOWED, TABLES_REFUSED, IG_GDT, GT_IDT, 0, 0x30, 0x100, 1, 0, 13,
+		  0x10, TABLES_ALLOWED);
+	gt_destroy(&g);
+}
+
 /* #AC: an unaligned access of user mode, with AC and CR0.AM. */
 UT_GUEST static void guest_align(void *args)
 {
@@ -430,6 +528,7 @@ static const struct ut_test tests[] = {
 	{ "exc-segments", test_segments },
 	{ "exc-page-faults", test_pages },
 	{ "exc-user-mode", test_user },
+	{ "exc-umip", test_umip },
 	{ "exc-alignment", test_align },
 	{ "exc-double-fault", test_double },
 	{ "exc-triple-fault", test_triple },

@@ -700,6 +700,74 @@ static void test_mce(void)
 	ut_vm_destroy(&vm);
 }
 
+#define FEATURE_CONTROL	0x3a
+#define MCG_EXT_CTL	0x4d0
+#define FEATURE_LMCE	(1UL << 20 | 1)		/* and the lock */
+#define CAP_LMCE	(1UL << 27)
+
+static bool msr_is_listed(uint32_t index)
+{
+	struct {
+		struct kvm_msr_list head;
+		uint32_t index[1000];
+	} list = { .head.nmsrs = 1000 };
+	unsigned int i;
+
+	NEED(ioctl(vm.dev, KVM_GET_MSR_INDEX_LIST, &list) == 0);
+	for (i = 0; i < list.head.nmsrs; i++)
+		if (list.index[i] == index)
+			return true;
+	return false;
+}
+
+/* A write by the guest: does it have such a register, and may it? */
+static bool guest_may_write(uint32_t index, uint64_t value)
+{
+	uint32_t done;
+
+	start_msr(guest_wrmsr, index, value);
+	if (ut_run(cpu, &done) == UT_DONE)
+		return true;
+	CHECK(ut_is_exception(cpu));
+	return false;
+}
+
+static void test_lmce(void)
+{
+	uint64_t supported = 0, cap = 10 | CAP_LMCE;
+	uint32_t value;
+
+	create(false);
+	NEED(ioctl(vm.dev, KVM_X86_GET_MCE_CAP_SUPPORTED, &supported) == 0);
+	CHECK_EQ(msr_is_listed(MCG_EXT_CTL), !!(supported & CAP_LMCE));
+	if (!(supported & CAP_LMCE)) {
+		CHECK_ERRNO(ioctl(cpu->fd, KVM_X86_SETUP_MCE, &cap), EINVAL);
+		CHECK_EQ(set_msr(MCG_EXT_CTL, 0), 0);
+		ut_vm_destroy(&vm);
+		return;
+	}
+	/* A guest without it. */
+	CHECK(!guest_may_write(FEATURE_CONTROL, FEATURE_LMCE));
+	NEED(ioctl(cpu->fd, KVM_X86_SETUP_MCE, &cap) == 0);
+	/* Firmware turns it on, once; then the system may. */
+	CHECK(!guest_may_write(MCG_EXT_CTL, 1));
+	CHECK(guest_may_write(FEATURE_CONTROL, FEATURE_LMCE));
+	CHECK(!guest_may_write(FEATURE_CONTROL, FEATURE_LMCE));
+	CHECK(guest_may_write(MCG_EXT_CTL, 1));
+	CHECK(!guest_may_write(MCG_EXT_CTL, 2));
+	CHECK_EQ(get_msr(FEATURE_CONTROL), FEATURE_LMCE);
+	CHECK_EQ(get_msr(MCG_EXT_CTL), 1);
+	start_msr(guest_rdmsr, MCG_EXT_CTL, 0);
+	CHECK_EQ(ut_run(cpu, &value), UT_DONE);
+	CHECK_EQ(msr_value(), 1);
+	/* Saved state goes in whatever it says. */
+	CHECK_EQ(set_msr(FEATURE_CONTROL, 0), 1);
+	CHECK_EQ(set_msr(MCG_EXT_CTL, 1), 1);
+	CHECK_EQ(set_msr(MCG_EXT_CTL, 2), 0);
+	CHECK(!guest_may_write(MCG_EXT_CTL, 0));
+	ut_vm_destroy(&vm);
+}
+
 static const struct ut_test tests[] = {
 	{ "msr-exits", test_msr_exits },
 	{ "msr-filter", test_msr_filter },
@@ -716,6 +784,7 @@ static const struct ut_test tests[] = {
 	{ "tpr-access", test_tpr_access },
 	{ "vapic", test_vapic },
 	{ "mce", test_mce },
+	{ "lmce", test_lmce },
 };
 
 int main(int argc, char **argv)

@@ -119,6 +119,27 @@ static void test_no_xsave(void)
 	cm_stop();
 }
 
+static void host_without_umip(void)
+{
+	cm_host_full();
+	cm_host_set(7, 0, 1, ~0U, ~BIT_(2), ~0U);
+}
+
+/* The vendor's code can make up for a CPU that lacks it. */
+static void test_umip(void)
+{
+	start_with(host_without_umip);
+	CHECK(!(offered(7, 0)->ecx & BIT_(2)));
+	CHECK(!(hv_caps.cr4 & (1 << 11)));
+	cm_stop();
+	hv_ops.umip = true;
+	start_with(host_without_umip);
+	CHECK(offered(7, 0)->ecx & BIT_(2));
+	CHECK(hv_caps.cr4 & (1 << 11));
+	cm_stop();
+	hv_ops.umip = false;
+}
+
 static void host_without_avx512(void)
 {
 	cm_host_full();
@@ -406,6 +427,7 @@ int main(void)
 		{ "typical_host", test_typical_host },
 		{ "kernel_clears", test_kernel_clears },
 		{ "no_xsave", test_no_xsave },
+		{ "umip", test_umip },
 		{ "no_avx512", test_no_avx512 },
 		{ "too_small", test_too_small },
 		{ "dynamic_bits", test_dynamic_bits },

@@ -156,7 +156,7 @@ static void test_cmci(void)
 	CHECK_EQ(set(0x283, enable, USER), 1);
 	CHECK_EQ(set(0x283, 0, USER), 0);
 
-	hv_ops.cmci = true;
+	hv_ops.intel_mce = true;
 	CHECK_EQ(hv_mce_supported() & cmci, cmci);
 	CHECK_EQ(hv_mce_setup(&cm_vcpu, cmci | 10), 0);
 	keeps(0x283, enable | 0x7fff, GUEST);
@@ -177,7 +177,42 @@ static void test_cmci(void)
 	CHECK_EQ(hv_mce_setup(&cm_vcpu, cmci | 10), 0);
 	CHECK_EQ(get(0x284, &v, GUEST), 0);
 	CHECK_EQ(v, 0);
-	hv_ops.cmci = false;
+	hv_ops.intel_mce = false;
+	cm_stop();
+}
+
+/* A machine check may go to one processor only, where firmware and system have turned that on. */
+static void test_lmce(void)
+{
+	const u64 lmce = 1ULL << 27, locked = 1, enable = 1ULL << 20;
+	u64 v;
+
+	start();
+	CHECK_EQ(hv_mce_supported() & lmce, 0);
+	CHECK_EQ(get(0x3a, &v, USER), HV_MSR_UNKNOWN);
+	CHECK_EQ(set(0x4d0, 0, USER), HV_MSR_UNKNOWN);
+
+	hv_ops.intel_mce = true;
+	CHECK_EQ(hv_mce_supported() & lmce, lmce);
+	CHECK_EQ(hv_mce_setup(&cm_vcpu, 10), 0);
+	CHECK_EQ(get(0x3a, &v, GUEST), 0);
+	CHECK_EQ(v, 0);
+	CHECK_EQ(set(0x3a, enable, GUEST), 1);		/* this guest has no LMCE */
+	CHECK_EQ(set(0x3a, 1 << 2, GUEST), 1);		/* nor VMX */
+	CHECK_EQ(get(0x4d0, &v, GUEST), 1);
+	CHECK_EQ(set(0x4d0, 0, GUEST), 1);
+	CHECK_EQ(hv_mce_setup(&cm_vcpu, lmce | 10), 0);
+	CHECK_EQ(set(0x4d0, 1, GUEST), 1);		/* not before the firmware */
+	keeps(0x4d0, 1, USER);
+	CHECK_EQ(set(0x4d0, 2, USER), 1);
+	keeps(0x3a, enable, GUEST);
+	keeps(0x4d0, 1, GUEST);
+	CHECK_EQ(set(0x4d0, 3, GUEST), 1);
+	keeps(0x3a, locked | enable, GUEST);
+	CHECK_EQ(set(0x3a, locked | enable, GUEST), 1);
+	keeps(0x4d0, 0, GUEST);
+	keeps(0x3a, 0, USER);				/* a reset unlocks it */
+	hv_ops.intel_mce = false;
 	cm_stop();
 }
 
@@ -500,6 +535,7 @@ int main(void)
 		{ "efer", test_efer },
 		{ "xss_and_debugctl", test_xss_and_debugctl },
 		{ "cmci", test_cmci },
+		{ "lmce", test_lmce },
 		{ "arch_capabilities", test_arch_capabilities },
 		{ "pv", test_pv },
 		{ "pv_enforced", test_pv_enforced },
