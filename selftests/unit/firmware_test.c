@@ -20,7 +20,7 @@
 
 static struct bus *pio, *mmio;
 static uint8_t ram[1 << 20];
-static struct guest_mem mem = { 1, { { 0, sizeof(ram), ram } } };
+static struct guest_mem mem = { .nr = 1, .region = { { .size = sizeof(ram), .hva = ram } } };
 static struct hvm_fw_cfg *f;
 static struct hv_err err;
 static unsigned int refreshed;
