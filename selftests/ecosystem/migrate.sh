@@ -22,6 +22,8 @@ address() {
 # host_up NUMBER: this host's end of the cable, with a bridge for guests, and libvirtd that listens there.
 host_up() {
 	local nic
+	# udev may not have come to its driver yet.
+	within 300 sh -c "grep -q 52:54:00:00:0f:0$1 /sys/class/net/*/address"
 	nic=$(grep -l "52:54:00:00:0f:0$1" /sys/class/net/*/address | head -n 1 | cut -d/ -f5)
 	# Addresses that systemd makes up would be the same on both, which have one machine-id.
 	ip link add br0 address "52:54:00:00:0e:0$1" type bridge
