@@ -22,15 +22,18 @@ address() {
 # host_up NUMBER: this host's end of the cable, with a bridge for guests, and libvirtd that listens there.
 host_up() {
 	local nic
+	# udev may not have come to its driver yet.
+	within 300 sh -c "grep -q 52:54:00:00:0f:0$1 /sys/class/net/*/address"
 	nic=$(grep -l "52:54:00:00:0f:0$1" /sys/class/net/*/address | head -n 1 | cut -d/ -f5)
-	ip link add br0 type bridge
+	# Addresses that systemd makes up would be the same on both, which have one machine-id.
+	ip link add br0 address "52:54:00:00:0e:0$1" type bridge
 	ip link set "$nic" master br0
 	ip link set "$nic" up
 	ip link set br0 up
 	ip addr add "10.9.0.$1/24" dev br0
 	hostname "host$1"
 	printf '127.0.0.1 localhost\n10.9.0.1 host1\n10.9.0.2 host2\n' >/etc/hosts
-	echo 'auth_tcp = "none"' >>/etc/libvirt/libvirtd.conf
+	printf 'auth_tcp = "none"\nhost_uuid = "6a0a3c52-59f6-4b7c-9d0e-0b7c1f2e3d0%s"\n' "$1" >>/etc/libvirt/libvirtd.conf
 	systemctl stop libvirtd.service
 	systemctl start libvirtd-tcp.socket libvirtd.service
 	cat >/tmp/link.xml <<-XML

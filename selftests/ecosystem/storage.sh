@@ -81,7 +81,9 @@ item_nfs() {
 item_iscsi() {
 	local iqn=iqn.2026-01.example.lab:disk
 	truncate -s 64M /srv/lun.img
-	systemctl start tgt iscsid
+	pgrep -x tgtd || tgtd
+	systemctl start iscsid
+	within 30 tgtadm --lld iscsi --mode target --op show
 	tgtadm --lld iscsi --mode target --op new --tid 1 --targetname "$iqn"
 	tgtadm --lld iscsi --mode logicalunit --op new --tid 1 --lun 1 --backing-store /srv/lun.img
 	tgtadm --lld iscsi --mode target --op bind --tid 1 --initiator-address ALL
