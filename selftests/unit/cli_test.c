@@ -410,7 +410,7 @@ static void test_firmware(void)
 	CHECK(fw.given && !fw.vars_template);
 	CHECK_EQ(hvm_parse_firmware("x", &fw, &err), -EINVAL);
 	hvm_firmware_config_free(&fw);
-	/* The template is the file beside it whose name says so; a directory's name does not matter. */
+	/* The template is the file beside it whose name says so, not a directory's. */
 	CHECK(mkdtemp(dir));
 	snprintf(code, sizeof(code), "%s/X_CODE_4M.fd", dir);
 	snprintf(vars, sizeof(vars), "%s/X_VARS_4M.fd", dir);
