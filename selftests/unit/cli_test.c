@@ -350,6 +350,7 @@ static void test_run_console(void)
 {
 	CHECK_EQ(RUN("--kernel", "K", "--console", "stdio"), 0);
 	CHECK_EQ(cfg.serial.kind, HVM_CHARDEV_NONE);
+	hvm_config_free(&cfg);
 	CHECK_EQ(RUN("--kernel", "K", "--console", "stdio", "--serial", "stdio"), -EINVAL);
 	CHECK(strstr(err.msg, "both"));
 }
