@@ -66,7 +66,10 @@ static const struct vhost_user_kind net_kind = {
 		.device_id = VIRTIO_ID_NETWORK,
 		.config_len = sizeof(struct net_config_space),
 	},
-	/* Filters and the number of queues would need the control queue, which back ends do not know. */
+	/*
+	 * Filters and the number of queues would need the control queue, which back ends do not
+	 * know.
+	 */
 	.backend_features = VIRTIO_NET_GUEST_OFFLOADS | VIRTIO_NET_HOST_OFFLOADS |
 			    VIRTIO_FEATURE(VIRTIO_NET_F_MRG_RXBUF),
 	.local_features = VIRTIO_FEATURE(VIRTIO_NET_F_MAC) | VIRTIO_FEATURE(VIRTIO_NET_F_STATUS),
@@ -120,5 +123,6 @@ int vhost_user_fs_create(const struct vhost_user_dev_config *cfg, const char *ta
 				  VHOST_USER_FS_TAG_MAX);
 	memcpy(config.tag, tag, len);
 	/* The first queue is for what must not wait behind requests (5.11.2). */
-	return vhost_user_front_create(&fs_kind, cfg, 1 + FS_REQUEST_QUEUES, false, &config, dev, err);
+	return vhost_user_front_create(&fs_kind, cfg, 1 + FS_REQUEST_QUEUES, false, &config, dev,
+				       err);
 }

@@ -5,12 +5,13 @@
 #include "virtio.h"
 
 /*
- * Virtio devices whose work another process does: front ends of vhost-user. Guest memory must be shared
- * (guest_mem.h).
+ * Virtio devices whose work another process does: front ends of vhost-user. Guest memory must be
+ * shared (guest_mem.h).
  *
- * A back end that goes away while the guest uses it is connected to again, for as long as it takes; the
- * guest sees a pause. What was in flight is kept in memory that both share, so that a disk's requests
- * are each done once. A shared directory cannot go on: its server kept what the guest had open.
+ * A back end that goes away while the guest uses it is connected to again, for as long as it
+ * takes; the guest sees a pause. What was in flight is kept in memory that both share, so that a
+ * disk's requests are each done once. A shared directory cannot go on: its server kept what the
+ * guest had open.
  */
 struct vhost_user_dev_config {
 	const char *id;			/* "blk0": for messages and thread names */
@@ -20,7 +21,7 @@ struct vhost_user_dev_config {
 	 */
 	int (*connect)(void *opaque, int *sock, struct hv_err *err);
 	void *opaque;
-	unsigned int queues;		/* that are wanted (blk); it has fewer if the back end has */
+	unsigned int queues;		/* blk: that are wanted; fewer if the back end has */
 };
 
 /* A disk (virtio 1.2, 5.2). Its back end must keep what is in flight and tell its configuration. */

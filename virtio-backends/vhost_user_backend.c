@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The back end of vhost-user; see vhost_user_backend.h. Queues run or rest together: what changes one
- * of them pauses the device, which then has nothing in flight, and lets it go on.
+ * The back end of vhost-user; see vhost_user_backend.h. Queues run or rest together: what changes
+ * one of them pauses the device, which then has nothing in flight, and lets it go on.
  */
 #include <errno.h>
 #include <stdlib.h>

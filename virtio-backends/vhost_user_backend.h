@@ -10,8 +10,8 @@
  * another process, over a Unix socket. It takes the place of a transport.
  *
  * One front end at a time; the next one is accepted when the one before is gone. What a front end
- * sends is checked, and one that breaks the protocol is disconnected. It may do with its own guest's
- * memory and queues what it likes, as the guest may.
+ * sends is checked, and one that breaks the protocol is disconnected. It may do with its own
+ * guest's memory and queues what it likes, as the guest may.
  *
  * Everything here runs on the loop's thread but for interrupts, which come from the device's.
  */
@@ -20,7 +20,7 @@ struct vhost_user_backend;
 struct vhost_user_backend_config {
 	struct virtio_dev *dev;		/* stays the caller's; goes away after the back end */
 	struct hv_loop *loop;
-	int fd;				/* listening or connected; owned from a successful create on */
+	int fd;				/* listening or connected; owned once created */
 	unsigned int queue_num;		/* what GET_QUEUE_NUM says */
 	uint64_t hidden;		/* features that are the front end's business */
 	/* A connected @fd was closed by the other side: nobody can come any more. */

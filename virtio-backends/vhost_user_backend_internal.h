@@ -33,8 +33,8 @@ struct vhost_user_backend {
 };
 
 /*
- * After virtio_dev_pause() and whatever was changed: start and stop queues as the front end wants them, and
- * go on. -errno and a message: a queue could not be started; the others go on.
+ * After virtio_dev_pause() and whatever was changed: start and stop queues as the front end wants
+ * them, and go on. -errno and a message: a queue could not be started; the others go on.
  */
 int vhost_user_backend_resume(struct vhost_user_backend *b, struct hv_err *err);
 /* Both. */

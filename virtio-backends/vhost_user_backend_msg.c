@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a vhost-user front end says, and the answers; see vhost_user_backend.h. Handlers return 0, or
- * -errno and a message.
+ * What a vhost-user front end says, and the answers; see vhost_user_backend.h. Handlers return 0,
+ * or -errno and a message.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -288,7 +288,8 @@ static int do_set_vring_call(struct vhost_user_backend *b, struct vhost_user_msg
 static int do_set_vring_err(struct vhost_user_backend *b, struct vhost_user_msg *m,
 			    struct hv_err *err)
 {
-	struct vhost_user_ring *r = get_ring(b, m->payload.u64 & VHOST_USER_VRING_INDEX, false, err);
+	struct vhost_user_ring *r = get_ring(b, m->payload.u64 & VHOST_USER_VRING_INDEX, false,
+					     err);
 	int fd, ret = r ? take_vring_fd(m, &fd, err) : -EINVAL;
 
 	if (!ret)

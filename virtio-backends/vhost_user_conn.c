@@ -175,7 +175,8 @@ int vhost_user_conn_set_config(struct vhost_user_conn *c, uint32_t off, const vo
 	struct vhost_user_msg m = { .payload.config = { .offset = off, .size = len } };
 
 	memcpy(m.payload.config.data, buf, len);
-	return vhost_user_conn_set(c, &m, VHOST_USER_SET_CONFIG, VHOST_USER_CONFIG_HEADER + len, err);
+	return vhost_user_conn_set(c, &m, VHOST_USER_SET_CONFIG, VHOST_USER_CONFIG_HEADER + len,
+				   err);
 }
 
 int vhost_user_conn_set_memory(struct vhost_user_conn *c, const struct guest_mem *mem,

@@ -20,10 +20,14 @@ struct vhost_user_conn {
 int vhost_user_conn_open(struct vhost_user_conn *c, int sock, uint64_t needed, struct hv_err *err);
 void vhost_user_conn_close(struct vhost_user_conn *c);
 
-/* Send the message, with @size bytes of payload, and learn whether it was obeyed, if that can be. */
+/*
+ * Send the message, with @size bytes of payload, and learn whether it was obeyed, if that can be.
+ */
 int vhost_user_conn_set(struct vhost_user_conn *c, struct vhost_user_msg *m, uint32_t request,
 			uint32_t size, struct hv_err *err);
-/* Send it and get the answer, of at least @min bytes, into @m; the caller closes its descriptors. */
+/*
+ * Send it and get the answer, of at least @min bytes, into @m; the caller closes its descriptors.
+ */
 int vhost_user_conn_get(struct vhost_user_conn *c, struct vhost_user_msg *m, uint32_t request,
 			uint32_t size, uint32_t min, struct hv_err *err);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The life of a vhost-user front end with its back end; see vhost_user_front.h. Messages are exchanged
- * on the device's own thread, which others call as they call the loops of other devices; that a back
- * end does not answer ends the wait after some time.
+ * The life of a vhost-user front end with its back end; see vhost_user_front.h. Messages are
+ * exchanged on the device's own thread, which others call as they call the loops of other
+ * devices; that a back end does not answer ends the wait after some time.
  */
 #include "vhost_user_front.h"
 
@@ -192,7 +192,8 @@ static int front_open_channel(struct vhost_user_front *f, struct hv_err *err)
 	f->channel_fd = sv[0];
 	if (ret)
 		return ret;
-	f->channel_watch = hv_loop_add_fd(f->loop, f->channel_fd, EPOLLIN, front_channel_readable, f);
+	f->channel_watch = hv_loop_add_fd(f->loop, f->channel_fd, EPOLLIN, front_channel_readable,
+					  f);
 	return f->channel_watch ? 0 : hv_err_set(err, -ENOMEM, "%s: out of memory", f->id);
 }
 
@@ -534,7 +535,8 @@ static void front_do_load(void *opaque)
 
 	f->written_off = hv_state_get_u32(l->r);
 	f->written_len = hv_state_get_u32(l->r);
-	if (f->written_off > sizeof(f->config) || f->written_len > sizeof(f->config) - f->written_off) {
+	if (f->written_off > sizeof(f->config) ||
+	    f->written_len > sizeof(f->config) - f->written_off) {
 		f->written_len = 0;
 		l->ret = hv_err_set(l->err, -EINVAL, "%s: the state writes outside of configuration "
 				    "space", f->id);
@@ -667,7 +669,8 @@ void vhost_user_front_destroy(struct virtio_dev *dev)
 
 int vhost_user_front_create(const struct vhost_user_kind *kind,
 			    const struct vhost_user_dev_config *cfg, unsigned int queues,
-			    bool can_have_fewer, const void *config, struct virtio_dev **dev, struct hv_err *err)
+			    bool can_have_fewer, const void *config, struct virtio_dev **dev,
+			    struct hv_err *err)
 {
 	struct vhost_user_front *f = calloc(1, sizeof(*f));
 	struct front_create c = {

@@ -27,7 +27,7 @@ struct vhost_user_front_ring {
 	struct vhost_user_front *f;
 	struct virtq *vq;
 	bool running;			/* handed over, or will be when the back end is back */
-	int call_fd;			/* relayed to queue_interrupt(); -1: the transport's is used */
+	int call_fd;			/* relayed to the transport; -1: its own is used */
 	struct hv_loop_fd *relay;
 };
 
@@ -66,12 +66,14 @@ struct vhost_user_front {
 };
 
 /*
- * Connect to the back end and make a device of @kind with @queues queues, or as many as there are at the
- * back end if it @can_have_fewer; @config is what configuration space is unless it is the back end's.
+ * Connect to the back end and make a device of @kind with @queues queues, or as many as there are
+ * at the back end if it @can_have_fewer; @config is what configuration space is unless it is the
+ * back end's.
  */
 int vhost_user_front_create(const struct vhost_user_kind *kind,
 			    const struct vhost_user_dev_config *cfg, unsigned int queues,
-			    bool can_have_fewer, const void *config, struct virtio_dev **dev, struct hv_err *err);
+			    bool can_have_fewer, const void *config, struct virtio_dev **dev,
+			    struct hv_err *err);
 
 /* For struct virtio_dev_ops. */
 void vhost_user_front_config_read(struct virtio_dev *dev, uint32_t off, void *buf, uint32_t len);

@@ -17,8 +17,8 @@ struct vhost_user_mem {
 };
 
 /*
- * Map one more region from @fd, which is closed in any case. -EINVAL: no region that could be, or one
- * that overlaps another; -ENOSPC: too many; -errno of the mapping.
+ * Map one more region from @fd, which is closed in any case. -EINVAL: no region that could be, or
+ * one that overlaps another; -ENOSPC: too many; -errno of the mapping.
  */
 int vhost_user_mem_add(struct vhost_user_mem *m, const struct vhost_user_region *r, int fd,
 		       struct hv_err *err);
@@ -29,8 +29,8 @@ void vhost_user_mem_clear(struct vhost_user_mem *m);
 int vhost_user_mem_gpa(const struct vhost_user_mem *m, uint64_t user, uint64_t *gpa);
 
 /*
- * Map @size bytes at @offset of @fd, shared. The file must have them, or an access would be a SIGBUS
- * later. *@map and *@len are for munmap(); *@p is where the bytes begin.
+ * Map @size bytes at @offset of @fd, shared. The file must have them, or an access would be a
+ * SIGBUS later. *@map and *@len are for munmap(); *@p is where the bytes begin.
  */
 int vhost_user_map_fd(int fd, uint64_t offset, uint64_t size, void **map, size_t *len, void **p,
 		      struct hv_err *err);

@@ -139,7 +139,10 @@ void vhost_user_ring_stop(struct vhost_user_ring *r, struct virtq *vq)
 	r->base = vq->last_avail;
 	vq->enabled = false;
 	virtq_set_track(vq, NULL, 0, 0);
-	/* The front end's descriptor: kept for the next start, unless the ring is stopped for good. */
+	/*
+	 * The front end's descriptor: kept for the next start, unless the ring is stopped for
+	 * good.
+	 */
 	if (fd < 0)
 		return;
 	r->kick_fd = vq->kick_fd;

@@ -9,7 +9,7 @@
 
 /* A queue as a vhost-user front end describes it, until the device's virtq runs. */
 struct vhost_user_ring {
-	pthread_mutex_t lock;	/* call_fd and err_fd, which the device's threads signal; innermost */
+	pthread_mutex_t lock;	/* call_fd and err_fd, signalled by the device; innermost */
 	int call_fd, err_fd;	/* -1: none */
 	int kick_fd;		/* -1: none, or the virtq has it */
 	bool kicked;		/* started by SET_VRING_KICK */

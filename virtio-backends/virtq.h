@@ -107,9 +107,9 @@ int virtq_start(struct virtq *vq, bool event_idx, bool indirect);
 void virtq_stop(struct virtq *vq);
 
 /*
- * Keep track in @track, memory for @entries, and take up what is in flight there: after virtq_pop() of
- * those, the queue goes on behind them. Stopped; the rings are set up. @used_idx is what the used ring
- * says. NULL: no more. -EINVAL: the memory is of another queue.
+ * Keep track in @track, memory for @entries, and take up what is in flight there: after
+ * virtq_pop() of those, the queue goes on behind them. Stopped; the rings are set up. @used_idx
+ * is what the used ring says. NULL: no more. -EINVAL: the memory is of another queue.
  */
 int virtq_set_track(struct virtq *vq, struct virtq_track *track, uint16_t entries,
 		    uint16_t used_idx);

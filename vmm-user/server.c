@@ -180,8 +180,8 @@ out:
 }
 
 /*
- * Nobody talks to it any more: it must be gone before the next one opens the same disk. One that does not
- * end within @ms is killed.
+ * Nobody talks to it any more: it must be gone before the next one opens the same disk. One that
+ * does not end within @ms is killed.
  */
 static void server_reap(struct hvm_server *s, unsigned int ms)
 {

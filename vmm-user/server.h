@@ -7,9 +7,9 @@
 #include "../virtio-backends/util/err.h"
 
 /*
- * The back end of a vhost-user device: a process that hvm starts, and again when it is gone; or one that
- * somebody else runs, at a socket. hvm_server_connect() is the device's connect callback, and is called
- * on one thread at a time.
+ * The back end of a vhost-user device: a process that hvm starts, and again when it is gone; or
+ * one that somebody else runs, at a socket. hvm_server_connect() is the device's connect
+ * callback, and is called on one thread at a time.
  */
 #define HVM_SERVER_MAX_ARGS	12
 
@@ -18,7 +18,7 @@ struct hvm_server {
 	const char *socket;		/* not NULL: somebody else's; the fields below are unused */
 	const char *program;		/* for messages */
 	char *argv[HVM_SERVER_MAX_ARGS + 1];	/* allocated; "FD" stands for the socket's number */
-	char *listen;			/* the program wants a listening socket, made here; allocated */
+	char *listen;			/* path of a socket made for the program; allocated */
 	pid_t pid;			/* 0: none runs */
 };
 

@@ -111,6 +111,76 @@ static void test_disk_options(void)
 	free(d.path);
 }
 
+/* Who does a disk's or a card's work, and what that process is told. */
+static void test_backends(void)
+{
+	static const char *const bad_disk[] = {
+		"vhost-user", "vhost-user,socket=", "vhost-user,socket=/s,readonly", "a,socket=/s",
+		"vhost-user,socket=/s,queues=65", "a,backend=thread", "a,backend=process,on-error=stop",
+		"a,backend=process,backend=process", "vhost-user,backend=process,socket=/s",
+	};
+	static const char *const bad_net[] = {
+		"vhost-user", "vhost-user,socket=", "vhost-user,socket=/s,queues=2",
+		"vhost-user,socket=/s,backend=process", "tap,backend=x", "tap,vhost=on,backend=process",
+		"tap,queues=2,backend=process", "tap,backend=process,backend=process",
+	};
+	struct hvm_disk_config d;
+	struct hvm_net_config net;
+
+	CHECK_EQ(hvm_parse_disk("a,,b,backend=process,readonly,queues=3", &d, &err), 0);
+	CHECK_EQ(d.backend, HVM_BACKEND_PROCESS);
+	CHECK_STR(d.spec, "a,,b,readonly,queues=3");
+	hvm_disk_config_free(&d);
+	CHECK_EQ(hvm_parse_disk("a,,backend=process,,b,backend=process", &d, &err), 0);
+	CHECK_STR(d.path, "a,backend=process,b");
+	CHECK_STR(d.spec, "a,,backend=process,,b");
+	hvm_disk_config_free(&d);
+	CHECK_EQ(hvm_parse_disk("vhost-user,socket=/a,,b,queues=2", &d, &err), 0);
+	CHECK_EQ(d.backend, HVM_BACKEND_SOCKET);
+	CHECK_STR(d.socket, "/a,b");
+	CHECK_EQ(d.queues, 2);
+	hvm_disk_config_free(&d);
+	for (size_t i = 0; i < sizeof(bad_disk) / sizeof(bad_disk[0]); i++)
+		CHECK_EQ(hvm_parse_disk(bad_disk[i], &d, &err), -EINVAL);
+	CHECK_EQ(hvm_parse_net("tap,backend=process,ifname=t0", &net, &err), 0);
+	CHECK_EQ(net.backend, HVM_BACKEND_PROCESS);
+	CHECK_STR(net.spec, "tap,ifname=t0");
+	hvm_net_config_free(&net);
+	CHECK_EQ(hvm_parse_net("vhost-user,socket=/s,mac=52:54:00:00:00:01", &net, &err), 0);
+	CHECK_EQ(net.kind, HVM_NET_VHOST_USER);
+	CHECK_STR(net.socket, "/s");
+	hvm_net_config_free(&net);
+	for (size_t i = 0; i < sizeof(bad_net) / sizeof(bad_net[0]); i++)
+		CHECK_EQ(hvm_parse_net(bad_net[i], &net, &err), -EINVAL);
+}
+
+static void test_fs(void)
+{
+	static const char *const bad[] = {
+		"", "/d", "/d,tag=", "tag=x", "/d,tag=x,socket=/s", "tag=x,socket=/s,server=/v",
+		"/d,tag=x,ro", ",tag=x", "/d,tag=1234567890123456789012345678901234567",
+	};
+	struct hvm_fs_config fs;
+
+	CHECK_EQ(hvm_parse_fs("/a,,b,tag=share", &fs, &err), 0);
+	CHECK_STR(fs.dir, "/a,b");
+	CHECK_STR(fs.tag, "share");
+	CHECK(!fs.socket && !fs.server);
+	hvm_fs_config_free(&fs);
+	CHECK_EQ(hvm_parse_fs("/d,server=/v,tag=123456789012345678901234567890123456", &fs, &err), 0);
+	CHECK_STR(fs.server, "/v");
+	hvm_fs_config_free(&fs);
+	CHECK_EQ(hvm_parse_fs("tag=t,socket=/s", &fs, &err), 0);
+	CHECK(!fs.dir);
+	CHECK_STR(fs.socket, "/s");
+	hvm_fs_config_free(&fs);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		err.msg[0] = '\0';
+		CHECK_EQ(hvm_parse_fs(bad[i], &fs, &err), -EINVAL);
+		CHECK(strstr(err.msg, "--fs"));
+	}
+}
+
 static void test_net(void)
 {
 	static const char *const bad[] = {
@@ -349,7 +419,7 @@ static void test_firmware(void)
 	CHECK(fw.given && !fw.vars_template);
 	CHECK_EQ(hvm_parse_firmware("x", &fw, &err), -EINVAL);
 	hvm_firmware_config_free(&fw);
-	/* The template is the file beside it whose name says so. */
+	/* The template is the file beside it whose name says so, not a directory's. */
 	CHECK(mkdtemp(dir));
 	snprintf(code, sizeof(code), "%s/X_CODE_4M.fd", dir);
 	snprintf(vars, sizeof(vars), "%s/X_VARS_4M.fd", dir);
@@ -462,6 +532,8 @@ int main(void)
 	TEST_RUN(test_cpus);
 	TEST_RUN(test_disk);
 	TEST_RUN(test_disk_options);
+	TEST_RUN(test_backends);
+	TEST_RUN(test_fs);
 	TEST_RUN(test_net);
 	TEST_RUN(test_port);
 	TEST_RUN(test_vsock);

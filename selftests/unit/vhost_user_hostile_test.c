@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * vhost-user: a front end that the back end must survive, and the other way round. Whatever was said,
- * a good one is served afterwards, and no descriptor is left open.
+ * vhost-user: a front end that the back end must survive, and the other way round. Whatever was
+ * said, a good one is served afterwards, and no descriptor is left open.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -237,7 +237,8 @@ static void learns_of_a_broken_queue(void)
 	world_set_up(1);
 	check_io(1);
 	/* More requests than the queue has entries. */
-	__atomic_store_n(&drv.q[0].avail->idx, (uint16_t)(drv.q[0].avail_idx + 100), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&drv.q[0].avail->idx, (uint16_t)(drv.q[0].avail_idx + 100),
+			 __ATOMIC_SEQ_CST);
 	drv_kick(&drv, 0);
 	WAIT_FOR(virtio_dev_get_status(dev) & VIRTIO_STATUS_NEEDS_RESET);
 	WAIT_FOR(atomic_load(&drv.config_interrupts) >= 1);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What is in flight, found again after a crash at every machine instruction: a process works on a queue
- * and is traced step by step; after each step, what it left in shared memory is what a crash would leave.
+ * What is in flight, found again after a crash at every machine instruction: a process works on a
+ * queue and is traced step by step; after each step, what it left in shared memory is what a
+ * crash would leave.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -47,7 +48,9 @@ static struct virtq *set_up_queue(struct shared *s)
 {
 	struct virtq *vq = &toy.vqs[0];
 
-	mem = (struct guest_mem){ .nr = 1, .region = { { .size = sizeof(s->ram), .hva = s->ram } } };
+	mem = (struct guest_mem){
+		.nr = 1, .region = { { .size = sizeof(s->ram), .hva = s->ram } },
+	};
 	virtq_reset(vq);
 	vq->size = SIZE;
 	vq->desc_gpa = DESC;
@@ -116,7 +119,10 @@ __attribute__((noinline)) static void work(struct virtq *vq)
 	virtq_flush(vq);
 }
 
-/* A crash now: who comes after must do each request once that the driver does not know to be done. */
+/*
+ * A crash now: who comes after must do each request once that the driver does not know to be
+ * done.
+ */
 static bool recovers(struct shared *s)
 {
 	const struct vring_avail *a = (const void *)(s->ram + AVAIL);
@@ -328,7 +334,8 @@ static void bounds_nonsense(void)
 			sh->track[i] = (uint8_t)rand();
 		t->version = VIRTQ_TRACK_VERSION;
 		t->desc_num = SIZE;
-		CHECK(virtq_track_recover(t, SIZE, SIZE, (uint16_t)rand(), heads, &counter) <= SIZE);
+		CHECK(virtq_track_recover(t, SIZE, SIZE, (uint16_t)rand(), heads, &counter) <=
+		      SIZE);
 		virtq_track_published(t, SIZE, (uint16_t)rand());
 	}
 	tear_down();

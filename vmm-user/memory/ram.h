@@ -9,10 +9,11 @@
 #include "../../virtio-backends/util/err.h"
 
 /*
- * Guest RAM: one mapping of this process, shown to the guest below the hole and, for what does not
- * fit there, from 4 GiB on. Pages are the kernel's to give, huge where it can. It is private to this process
- * unless a back end in another one must reach it: shared memory gets huge pages only where the host's
- * administrator allows it (/sys/kernel/mm/transparent_hugepage/shmem_enabled).
+ * Guest RAM: one mapping of this process, shown to the guest below the hole and, for what does
+ * not fit there, from 4 GiB on. Pages are the kernel's to give, huge where it can. It is private
+ * to this process unless a back end in another one must reach it: shared memory gets huge pages
+ * only where the host's administrator allows it
+ * (/sys/kernel/mm/transparent_hugepage/shmem_enabled).
  */
 struct hvm_ram {
 	void *map;
