@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A running guest and its control socket: information, statistics, events, console, reset; and gdb, which
 # steps its kernel.
-# shellcheck source=selftests/e2e/lib.sh disable=SC2317
+# shellcheck source=selftests/e2e/lib.sh disable=SC2317,SC2016
 . /with/lib.sh
 
 load_device "" || not_ok load
