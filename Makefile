@@ -9,6 +9,7 @@ BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
 UDEVDIR ?= /lib/udev/rules.d
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
 INSTALL ?= install
 
 KVER ?= $(shell uname -r)
@@ -199,14 +200,20 @@ $(B)/man/%: Documentation/%.rst
 	rst2man --report=2 $< $@
 man: $(MANPAGES)
 
+# The page about the control socket is made of the table of its commands; a unit test compares them.
+qmp-reference: hvm
+	$(B)/hvm qmp --reference >Documentation/qmp.rst
+
 install-hvm: hvm man
 	$(foreach p,hvm $(BACKENDS),$(INSTALL) -D -m 755 $(B)/$(p) $(DESTDIR)$(BINDIR)/$(p);)
+	$(INSTALL) -D -m 644 scripts/install/hvm.bash-completion $(DESTDIR)$(BASHCOMPDIR)/hvm
 	$(foreach m,$(notdir $(MANPAGES)),$(INSTALL) -D -m 644 $(B)/man/$(m) \
 		$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(m);)
 
 uninstall:
 	rm -f $(DESTDIR)/lib/modules/$(KVER)/updates/hv.ko
 	rm -f $(foreach p,hvm $(BACKENDS),$(DESTDIR)$(BINDIR)/$(p))
+	rm -f $(DESTDIR)$(BASHCOMPDIR)/hvm
 	rm -f $(DESTDIR)$(SYSCONFDIR)/modprobe.d/hv-libvirt.conf $(DESTDIR)$(SYSCONFDIR)/modules-load.d/hv.conf
 	rm -f $(DESTDIR)$(SYSCONFDIR)/modprobe.d/hv.conf $(DESTDIR)$(UDEVDIR)/60-hv.rules
 	rm -f $(DESTDIR)$(SYSCONFDIR)/apparmor.d/abstractions/libvirt-qemu.d/hv
@@ -224,6 +231,7 @@ help:
 	@echo '  hvm            the virtual machine monitor, and its back ends as programs'
 	@echo '  modules        hv.ko for KVER=$(KVER) (or KDIR=headers; W=1 for more warnings)'
 	@echo '  man            manual pages'
+	@echo '  qmp-reference  Documentation/qmp.rst, after a change of vmm-user/control/table.c'
 	@echo '  clean          remove $(B)/'
 	@echo
 	@echo 'Installing (DESTDIR, PREFIX=$(PREFIX)):'
@@ -243,7 +251,7 @@ help:
 	@echo '  lab            a shell on an emulated host (scripts/lab/lab --hw vmx: an Intel one)'
 	@echo '  setup          install the Debian packages that all this needs'
 
-.PHONY: all hvm modules list-unit-tests unit-tests uapi-tests fault-tests fuzz guest-tests qemu-tests lab-tests \
+.PHONY: all hvm qmp-reference modules list-unit-tests unit-tests uapi-tests fault-tests fuzz guest-tests qemu-tests lab-tests \
 	check-kvm-selftests check-qemu check-debug check-ecosystem \
 	check check-style check-unit check-uapi check-guests check-e2e check-vmx demo \
 	bench lab setup install install-module install-config install-libvirt install-hvm \

@@ -69,6 +69,8 @@ struct balloon_vq {
 struct virtio_balloon {
 	struct virtio_dev dev;
 	struct hv_loop *loop;
+	void (*changed)(void *opaque);
+	void *opaque;
 	_Atomic uint32_t num_pages, actual, poison_val, cmd_id;
 
 	/* The loop's thread, or stopped. */
@@ -424,9 +426,10 @@ static void balloon_config_write(struct virtio_dev *dev, uint32_t off, const voi
 	if (len != sizeof(v))
 		return;
 	memcpy(&v, buf, sizeof(v));
-	if (off == offsetof(struct balloon_config_space, actual))
-		atomic_store(&b->actual, v);
-	else if (off == offsetof(struct balloon_config_space, poison_val))
+	if (off == offsetof(struct balloon_config_space, actual)) {
+		if (atomic_exchange(&b->actual, v) != v && b->changed)
+			b->changed(b->opaque);
+	} else if (off == offsetof(struct balloon_config_space, poison_val))
 		atomic_store(&b->poison_val, v);
 }
 
@@ -590,6 +593,8 @@ int virtio_balloon_create(const struct virtio_balloon_config *cfg, struct virtio
 		return ret;
 	}
 	b->loop = cfg->loop;
+	b->changed = cfg->changed;
+	b->opaque = cfg->opaque;
 	pthread_mutex_init(&b->lock, NULL);
 	*dev = &b->dev;
 	return 0;

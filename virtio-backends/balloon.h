@@ -15,6 +15,9 @@
 struct virtio_balloon_config {
 	struct hv_loop *loop;
 	const char *id;
+	/* Optional: the guest gave up memory or took some back. Any thread, with dev->lock. */
+	void (*changed)(void *opaque);
+	void *opaque;
 };
 
 /* What the guest said of itself; names are stable. */

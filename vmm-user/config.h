@@ -64,6 +64,14 @@ struct hvm_port_config {
 	char *name, *socket;	/* allocated */
 };
 
+/* Where a debugger connects. */
+struct hvm_gdb_config {
+	bool given, wait, remote;	/* wait: begin only when it says so */
+	const char *socket;		/* Unix; else host and port */
+	const char *host, *port;
+	char *text;			/* allocated; holds the others */
+};
+
 /* An option of "hvm run" as it was given, for saved state; strings are the caller's. */
 struct hvm_option {
 	const char *name;	/* "disk" */
@@ -104,6 +112,7 @@ struct hvm_config {
 	unsigned int nr_ports;
 	bool balloon;
 	struct hvm_vsock_config vsock;
+	struct hvm_gdb_config gdb;
 	bool no_reboot;		/* a reset by the guest ends hvm */
 
 	struct hvm_option *option;	/* allocated; what all of the above was made from */

@@ -35,6 +35,8 @@
 struct hvm_devices {
 	const struct hvm_config *cfg;
 	struct hvm_vm *vm;
+	void (*balloon_changed)(void *opaque);
+	void *opaque;
 	struct hv_io_thread *io;	/* for all devices that have no thread of their own */
 
 	struct hvm_chardev serial_dev, console_dev;
@@ -324,6 +326,7 @@ static int create_balloon(struct hvm_devices *d, struct hv_err *err)
 {
 	const struct virtio_balloon_config cfg = {
 		.loop = hv_io_thread_loop(d->io), .id = "balloon0",
+		.changed = d->balloon_changed, .opaque = d->opaque,
 	};
 	int ret;
 
@@ -451,6 +454,8 @@ int hvm_devices_create(const struct hvm_devices_config *cfg, struct hvm_devices 
 		return hv_err_set(err, -ENOMEM, "devices: out of memory");
 	d->cfg = cfg->cfg;
 	d->vm = cfg->vm;
+	d->balloon_changed = cfg->balloon_changed;
+	d->opaque = cfg->opaque;
 	d->serial_dev = d->console_dev = none;
 	sem_init(&d->frozen, 0, 0);
 	sem_init(&d->thawed, 0, 0);
@@ -636,6 +641,38 @@ void hvm_devices_resize(struct hvm_devices *d, uint16_t cols, uint16_t rows)
 {
 	if (d->console && d->console_dev.kind == HVM_CHARDEV_STDIO)
 		virtio_console_resize(d->console, cols, rows);
+}
+
+struct stat_context {
+	struct hvm_stat stat;
+	hvm_stat_fn fn;
+	void *opaque;
+};
+
+static void device_stat(void *opaque, const char *name, uint64_t value)
+{
+	struct stat_context *c = opaque;
+
+	c->stat.name = name;
+	c->stat.value = value;
+	c->fn(c->opaque, &c->stat);
+}
+
+void hvm_devices_stats(const struct hvm_devices *d, hvm_stat_fn fn, void *opaque)
+{
+	for (unsigned int i = 0; i < d->nr_virtio; i++) {
+		struct stat_context c = {
+			.stat = { .scope = HVM_STAT_DEVICE, .id = d->virtio[i]->id },
+			.fn = fn, .opaque = opaque,
+		};
+
+		virtio_dev_stats(d->virtio[i], device_stat, &c);
+	}
+}
+
+const struct blk_image *hvm_devices_image(const struct hvm_devices *d, unsigned int disk)
+{
+	return d->image[disk];
 }
 
 struct virtio_dev *hvm_devices_balloon(const struct hvm_devices *d)

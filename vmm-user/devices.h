@@ -4,6 +4,7 @@
 
 #include "../virtio-backends/state.h"
 #include "config.h"
+#include "stats.h"
 #include "vm.h"
 
 /* The devices of a machine: chipset, serial line, and virtio devices on PCI. */
@@ -13,6 +14,7 @@ struct hvm_devices_config {
 	const struct hvm_config *cfg;	/* must outlive the devices */
 	struct hvm_vm *vm;
 	void (*escape)(void *opaque, enum hvm_escape key);
+	void (*balloon_changed)(void *opaque);	/* any thread */
 	void *opaque;
 };
 
@@ -60,6 +62,9 @@ uint64_t hvm_devices_disk_size(const struct hvm_devices *d, unsigned int n);
 bool hvm_devices_power_button(struct hvm_devices *d);
 void hvm_devices_send_break(struct hvm_devices *d);
 void hvm_devices_resize(struct hvm_devices *d, uint16_t cols, uint16_t rows);
+/* Counters of all virtio devices. */
+void hvm_devices_stats(const struct hvm_devices *d, hvm_stat_fn fn, void *opaque);
+const struct blk_image *hvm_devices_image(const struct hvm_devices *d, unsigned int disk);
 /* NULL: there is none. */
 struct virtio_dev *hvm_devices_balloon(const struct hvm_devices *d);
 /* Path of the pty, NULL if it is none. */

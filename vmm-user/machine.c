@@ -18,6 +18,7 @@
 #include "chipset/acpi.h"
 #include "control/server.h"
 #include "devices.h"
+#include "gdb/server.h"
 #include "memory/layout.h"
 #include "state/machine_state.h"
 #include "state/saver.h"
@@ -32,6 +33,7 @@ struct hvm_machine {
 	bool vm_created;
 	struct hvm_devices *devices;
 	struct hvm_control *control;
+	struct hvm_gdb *gdb;
 	struct hv_loop *loop;		/* of the thread that runs the machine */
 	struct hv_loop_fd *signal_watch;
 	int signal_fd;
@@ -51,6 +53,8 @@ struct hvm_machine {
 	bool resume_after;		/* if that fails */
 	struct hv_loop_timer *saved_timer;
 
+	bool debugged;			/* a debugger has halted it */
+	atomic_bool balloon_told;	/* machine_balloon_changed() has been posted */
 	enum hvm_status status;
 	struct hv_err *err;		/* of hvm_machine_run() */
 };
@@ -100,8 +104,22 @@ static int machine_reset(struct hvm_machine *m, struct hv_err *err)
 
 /* ---- Events ---- */
 
-static void machine_end(struct hvm_machine *m, enum hvm_status status, const char *msg)
+/* @data: a new object, or NULL. */
+static void machine_tell(struct hvm_machine *m, const char *event, json_t *data)
 {
+	hvm_control_event(m->control, event, data);
+}
+
+/* @cause: what ended or reset it, in the words of QMP. */
+static json_t *cause_json(const char *cause)
+{
+	return json_pack("{s:b, s:s}", "guest", !strncmp(cause, "guest", 5), "reason", cause);
+}
+
+static void machine_end(struct hvm_machine *m, enum hvm_status status, const char *cause,
+			const char *msg)
+{
+	machine_tell(m, "SHUTDOWN", cause_json(cause));
 	m->status = status;
 	if (msg)
 		hv_err_set(m->err, -EIO, "%s", msg);
@@ -112,15 +130,43 @@ void hvm_machine_pause(struct hvm_machine *m)
 {
 	hvm_vm_pause(&m->vm);
 	hvm_devices_pause(m->devices);
+	if (!m->paused)
+		machine_tell(m, "STOP", NULL);
 	m->paused = true;
 }
 
 void hvm_machine_resume(struct hvm_machine *m)
 {
+	if (m->paused)
+		machine_tell(m, "RESUME", NULL);
 	m->paused = false;
 	m->io_error = false;
 	hvm_devices_resume(m->devices);
-	hvm_vm_resume(&m->vm);
+	if (!m->debugged)
+		hvm_vm_resume(&m->vm);
+}
+
+void hvm_machine_debug_halt(struct hvm_machine *m)
+{
+	hvm_vm_pause(&m->vm);
+	m->debugged = true;
+}
+
+void hvm_machine_debug_resume(struct hvm_machine *m)
+{
+	m->debugged = false;
+	if (!m->paused)
+		hvm_vm_resume(&m->vm);
+}
+
+/* @msg: the disk, a colon, and the error. */
+static json_t *io_error_json(const char *msg)
+{
+	const char *colon = strstr(msg, ": ");
+	int len = colon ? (int)(colon - msg) : (int)strlen(msg);
+
+	return json_pack("{s:s#, s:s, s:s}", "device", msg, len, "action", "stop", "reason",
+			 colon ? colon + 2 : msg);
 }
 
 /* A disk's request waits until somebody resumes the machine; it is tried again then. */
@@ -133,22 +179,33 @@ static void machine_io_error(struct hvm_machine *m, const char *msg)
 	/* Requests in flight may fail one after the other. */
 	if (again)
 		return;
+	machine_tell(m, "BLOCK_IO_ERROR", io_error_json(msg));
 	hv_log("%s waits: %s; \"hvm resume %s\" tries again", m->cfg.name, msg, m->cfg.name);
 }
 
-static void machine_restart(struct hvm_machine *m)
+static void machine_restart(struct hvm_machine *m, const char *cause)
 {
 	struct hv_err err = { 0 };
 
 	if (m->cfg.no_reboot) {
-		machine_end(m, HVM_STATUS_RESET, "the guest asked for a reset");
+		machine_end(m, HVM_STATUS_RESET, cause, "the guest asked for a reset");
 		return;
 	}
 	if (machine_reset(m, &err)) {
-		machine_end(m, HVM_STATUS_ERROR, err.msg);
+		machine_end(m, HVM_STATUS_ERROR, "host-error", err.msg);
 		return;
 	}
-	hvm_machine_resume(m);
+	machine_tell(m, "RESET", cause_json(cause));
+	/* Who waits for a disk has nothing to wait for any more; who was paused stays so. */
+	if (!m->paused || m->io_error)
+		hvm_machine_resume(m);
+}
+
+static void machine_crash(struct hvm_machine *m, const char *msg)
+{
+	machine_tell(m, "GUEST_PANICKED",
+		     json_pack("{s:s, s:s}", "action", "poweroff", "x-hv-reason", msg));
+	machine_end(m, HVM_STATUS_CRASH, "guest-panic", msg);
 }
 
 /* On the machine's loop: what happened, after all vCPUs have stopped. */
@@ -166,27 +223,33 @@ static void machine_handle_event(void *opaque)
 	pthread_mutex_unlock(&m->lock);
 	switch (event) {
 	case HVM_EVENT_POWEROFF:
+		machine_end(m, HVM_STATUS_OK, "guest-shutdown", NULL);
+		return;
 	case HVM_EVENT_QUIT:
-		machine_end(m, HVM_STATUS_OK, NULL);
-		break;
+		machine_end(m, HVM_STATUS_OK, msg, NULL);
+		return;
 	case HVM_EVENT_RESET:
 		if (!m->held)
-			machine_restart(m);
+			machine_restart(m, msg[0] ? msg : "guest-reset");
 		break;
 	case HVM_EVENT_IO_ERROR:
 		machine_io_error(m, msg);
 		break;
+	case HVM_EVENT_DEBUG:
+		break;		/* below: others may have been more important */
 	case HVM_EVENT_CRASH:
-		machine_end(m, HVM_STATUS_CRASH, msg);
-		break;
+		machine_crash(m, msg);
+		return;
 	case HVM_EVENT_ERROR:
-		machine_end(m, HVM_STATUS_ERROR, msg);
-		break;
+		machine_end(m, HVM_STATUS_ERROR, "host-error", msg);
+		return;
 	}
+	if (!hvm_gdb_stopped(m->gdb) && event == HVM_EVENT_DEBUG && !m->paused && !m->debugged)
+		hvm_vm_resume(&m->vm);
 }
 
 /* The user's wish to end it goes before everything, then what the guest or the host did. */
-static unsigned int event_rank(enum hvm_event event)
+static int event_rank(enum hvm_event event)
 {
 	switch (event) {
 	case HVM_EVENT_QUIT:
@@ -195,6 +258,8 @@ static unsigned int event_rank(enum hvm_event event)
 		return 1;
 	case HVM_EVENT_IO_ERROR:
 		return 0;
+	case HVM_EVENT_DEBUG:
+		return -1;
 	default:
 		return 2;
 	}
@@ -226,7 +291,7 @@ static void machine_signal(void *opaque, uint32_t events)
 	if (read(m->signal_fd, &si, sizeof(si)) != sizeof(si))
 		return;
 	if (si.ssi_signo != SIGWINCH)
-		hvm_machine_quit(m);
+		hvm_vm_notify(&m->vm, HVM_EVENT_QUIT, "host-signal");
 	else if (hvm_tty_size(&cols, &rows))
 		hvm_devices_resize(m->devices, cols, rows);
 }
@@ -276,7 +341,7 @@ static void machine_not_saved(struct hvm_machine *m)
 	struct hv_err err = { 0 };
 
 	if (hvm_saver_reopen_disks(&m->saver, &err))
-		machine_end(m, HVM_STATUS_ERROR, err.msg);
+		machine_end(m, HVM_STATUS_ERROR, "host-error", err.msg);
 	else
 		machine_go_on(m);
 }
@@ -340,6 +405,9 @@ int hvm_machine_save(struct hvm_machine *m, const char *path, bool force, bool g
 
 	if (m->held)
 		return hv_err_set(err, -EBUSY, "it is being saved");
+	/* Its breakpoints are in the guest's memory. */
+	if (hvm_gdb_connected(m->gdb))
+		return hv_err_set(err, -EBUSY, "a debugger is connected to it; detach that first");
 	ret = hvm_saver_prepare(&m->saver, path, force, go_on, err);
 	if (ret)
 		return ret;
@@ -382,7 +450,7 @@ static void machine_escape(void *opaque, enum hvm_escape key)
 
 	switch (key) {
 	case HVM_ESCAPE_QUIT:
-		hvm_machine_quit(m);
+		hvm_vm_notify(&m->vm, HVM_EVENT_QUIT, "host-ui");
 		break;
 	case HVM_ESCAPE_HELP:
 		machine_help(m);
@@ -392,7 +460,7 @@ static void machine_escape(void *opaque, enum hvm_escape key)
 			hv_log("%s does not listen to its power button", m->cfg.name);
 		break;
 	case HVM_ESCAPE_RESET:
-		hvm_vm_notify(&m->vm, HVM_EVENT_RESET, NULL);
+		hvm_vm_notify(&m->vm, HVM_EVENT_RESET, "host-ui");
 		break;
 	case HVM_ESCAPE_BREAK:
 		hvm_devices_send_break(m->devices);
@@ -406,8 +474,8 @@ void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info)
 {
 	*info = (struct hvm_machine_info){
 		.name = m->cfg.name,
-		.status = m->held ? "saving" : m->io_error ? "io-error" :
-			  atomic_load(&m->vm.pause) ? "paused" : "running",
+		.status = m->held ? "saving" : m->io_error ? "io-error" : m->paused ? "paused" :
+			  m->debugged ? "debug" : "running",
 		.cpus = m->cfg.cpus,
 		.mem = m->cfg.mem,
 		.uptime_ms = (hv_loop_now_ns() - m->started_ns) / 1000000,
@@ -416,9 +484,78 @@ void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info)
 	};
 }
 
+const struct hvm_config *hvm_machine_config(const struct hvm_machine *m)
+{
+	return &m->cfg;
+}
+
+int hvm_machine_vcpu_tid(const struct hvm_machine *m, unsigned int vcpu)
+{
+	return atomic_load(&m->vm.vcpu[vcpu]->tid);
+}
+
+void hvm_machine_disk(const struct hvm_machine *m, unsigned int n, struct hvm_disk_info *info)
+{
+	const struct blk_image *img = hvm_devices_image(m->devices, n);
+
+	*info = (struct hvm_disk_info){
+		.file = blk_filename(img), .format = blk_format_name(img), .size = blk_size(img),
+		.allocated = blk_allocated(img), .readonly = blk_is_readonly(img),
+	};
+	snprintf(info->id, sizeof(info->id), "blk%u", n);
+}
+
+void hvm_machine_stats(struct hvm_machine *m, hvm_stat_fn fn, void *opaque)
+{
+	hvm_kvm_stats(m->vm.fd, HVM_STAT_VM, "vm", fn, opaque);
+	for (unsigned int i = 0; i < m->vm.nr_vcpus; i++) {
+		char id[16];
+
+		snprintf(id, sizeof(id), "%u", i);
+		hvm_kvm_stats(m->vm.vcpu[i]->fd, HVM_STAT_VCPU, id, fn, opaque);
+	}
+	hvm_devices_stats(m->devices, fn, opaque);
+}
+
+void hvm_machine_process_stats(const struct hvm_machine *m, struct hvm_process_stats *p)
+{
+	hvm_process_stats(m->vm.ram.map, m->vm.ram.size, p);
+}
+
+static void machine_tell_powerdown(void *opaque)
+{
+	machine_tell(opaque, "POWERDOWN", NULL);
+}
+
 bool hvm_machine_power_button(struct hvm_machine *m)
 {
+	hv_loop_post(m->loop, machine_tell_powerdown, m);
 	return hvm_devices_power_button(m->devices);
+}
+
+/* On the loop. */
+static void machine_tell_balloon(void *opaque)
+{
+	struct hvm_machine *m = opaque;
+	struct virtio_balloon_info info;
+
+	atomic_store(&m->balloon_told, false);
+	virtio_balloon_info(hvm_devices_balloon(m->devices), &info);
+	/* What the guest says can be anything. */
+	if (info.actual > m->cfg.mem)
+		info.actual = m->cfg.mem;
+	machine_tell(m, "BALLOON_CHANGE",
+		     json_pack("{s:I}", "actual", (json_int_t)(m->cfg.mem - info.actual)));
+}
+
+/* Any thread. The guest does this as often as it likes: there is one message at a time. */
+static void machine_balloon_changed(void *opaque)
+{
+	struct hvm_machine *m = opaque;
+
+	if (!atomic_exchange(&m->balloon_told, true) &&
+	    hv_loop_post(m->loop, machine_tell_balloon, m))
+		atomic_store(&m->balloon_told, false);
 }
 
 /* NULL and a message: the guest has none. */
@@ -473,7 +610,12 @@ int hvm_machine_balloon_trim(struct hvm_machine *m, struct hv_err *err)
 
 void hvm_machine_quit(struct hvm_machine *m)
 {
-	hvm_vm_notify(&m->vm, HVM_EVENT_QUIT, NULL);
+	hvm_vm_notify(&m->vm, HVM_EVENT_QUIT, "host-qmp-quit");
+}
+
+void hvm_machine_reset(struct hvm_machine *m)
+{
+	hvm_vm_notify(&m->vm, HVM_EVENT_RESET, "host-qmp-system-reset");
 }
 
 /* ---- Life ---- */
@@ -489,7 +631,8 @@ static int machine_init(struct hvm_machine *m, struct hv_err *err)
 		.opaque = m,
 	};
 	const struct hvm_devices_config devices = {
-		.cfg = &m->cfg, .vm = &m->vm, .escape = machine_escape, .opaque = m,
+		.cfg = &m->cfg, .vm = &m->vm, .escape = machine_escape,
+		.balloon_changed = machine_balloon_changed, .opaque = m,
 	};
 	int ret = hv_loop_create(&m->loop);
 
@@ -505,6 +648,8 @@ static int machine_init(struct hvm_machine *m, struct hv_err *err)
 		return ret;
 	m->vm_created = true;
 	ret = hvm_devices_create(&devices, &m->devices, err);
+	if (!ret && m->cfg.gdb.given)
+		ret = hvm_gdb_create(m, &m->vm, &m->cfg.gdb, m->loop, &m->gdb, err);
 	if (ret)
 		return ret;
 	m->saver = (struct hvm_saver){
@@ -548,6 +693,7 @@ enum hvm_status hvm_machine_run(struct hvm_machine *m, struct hv_err *err)
 		return HVM_STATUS_USAGE;
 	m->started_ns = hv_loop_now_ns();
 	hvm_control_start(m->control);
+	m->debugged = m->cfg.gdb.wait;
 	m->paused = m->cfg.start_paused;
 	if (!m->paused)
 		hvm_machine_resume(m);
@@ -565,6 +711,7 @@ int hvm_machine_destroy(struct hvm_machine *m, struct hv_err *err)
 	hvm_saver_fini(&m->saver);
 	if (m->vm_created)
 		hvm_vm_stop(&m->vm);
+	hvm_gdb_destroy(m->gdb);
 	if (m->devices)
 		ret = hvm_devices_destroy(m->devices, err);
 	/* The name is free when the disks are. */

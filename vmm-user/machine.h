@@ -4,6 +4,7 @@
 
 #include "../virtio-backends/balloon.h"
 #include "config.h"
+#include "stats.h"
 #include "vm.h"
 
 /*
@@ -21,10 +22,11 @@ enum hvm_status hvm_machine_run(struct hvm_machine *m, struct hv_err *err);
 /* Flush and close everything. Returns 0 or -errno if something could not be written. */
 int hvm_machine_destroy(struct hvm_machine *m, struct hv_err *err);
 
-/* For control/: what "hvm ps" shows. */
+/* ---- For control/; on the machine's loop unless it says otherwise ---- */
+
 struct hvm_machine_info {
 	const char *name;
-	const char *status;	/* "running", "paused", "io-error", "saving" */
+	const char *status;	/* "running", "paused", "io-error", "saving", "debug" */
 	unsigned int cpus;
 	uint64_t mem;		/* bytes */
 	uint64_t uptime_ms;
@@ -32,6 +34,23 @@ struct hvm_machine_info {
 	const char *console;
 };
 void hvm_machine_info(struct hvm_machine *m, struct hvm_machine_info *info);
+const struct hvm_config *hvm_machine_config(const struct hvm_machine *m);
+/* The thread of a vCPU; 0: it has none. */
+int hvm_machine_vcpu_tid(const struct hvm_machine *m, unsigned int vcpu);
+
+struct hvm_disk_info {
+	char id[16];		/* "blk0" */
+	const char *file;	/* the image's */
+	const char *format;
+	uint64_t size;		/* what the guest sees, bytes */
+	uint64_t allocated;	/* what the file takes, bytes */
+	bool readonly;
+};
+void hvm_machine_disk(const struct hvm_machine *m, unsigned int n, struct hvm_disk_info *info);
+
+void hvm_machine_stats(struct hvm_machine *m, hvm_stat_fn fn, void *opaque);
+void hvm_machine_process_stats(const struct hvm_machine *m, struct hvm_process_stats *p);
+
 /* Push the power button; false: the guest does not listen to it (yet). Any thread. */
 bool hvm_machine_power_button(struct hvm_machine *m);
 /*
@@ -64,6 +83,14 @@ void hvm_machine_save_info(const struct hvm_machine *m, struct hvm_save_info *in
 /* Does it stand still to be saved? Then it cannot be resumed. */
 bool hvm_machine_held(const struct hvm_machine *m);
 
+/*
+ * Halt vCPUs for the debugger, and let them go on unless the machine is paused. Devices work
+ * meanwhile.
+ */
+void hvm_machine_debug_halt(struct hvm_machine *m);
+void hvm_machine_debug_resume(struct hvm_machine *m);
+/* As if its reset button were pushed; one that is paused stays so. Any thread. */
+void hvm_machine_reset(struct hvm_machine *m);
 /* End the machine as if its plug were pulled; disks are flushed. Any thread. */
 void hvm_machine_quit(struct hvm_machine *m);
 

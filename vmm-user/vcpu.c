@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "gdb/target.h"
+
 #define KICK_SIGNAL	SIGUSR1
 
 /* ---- Life ---- */
@@ -207,6 +209,12 @@ static void vcpu_handle_exit(struct hvm_vcpu *vcpu)
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 	case KVM_EXIT_SET_TPR:
 		break;
+	case KVM_EXIT_DEBUG:
+		if (!vcpu->vm->debug)
+			vcpu_exit_unknown(vcpu);
+		else if (gdb_target_exit(vcpu->vm->debug, vcpu))
+			hvm_vm_notify(vcpu->vm, HVM_EVENT_DEBUG, NULL);
+		break;
 	case KVM_EXIT_SYSTEM_EVENT:
 		vcpu_exit_system_event(vcpu);
 		break;
@@ -265,10 +273,11 @@ static void *vcpu_thread(void *opaque)
 	sigemptyset(&kick);
 	sigaddset(&kick, KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	atomic_store(&vcpu->tid, gettid());
 	for (;;) {
-		if (atomic_load(&vm->pause)) {
+		if (atomic_load(&vm->pause) || atomic_load(&vcpu->hold)) {
 			vcpu_complete_io(vcpu);
-			if (!hvm_vm_park(vm))
+			if (!hvm_vm_park(vcpu))
 				return NULL;
 			/* Before the look at pause, so that a new request is not lost. */
 			__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);

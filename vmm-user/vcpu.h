@@ -19,6 +19,8 @@ struct hvm_vcpu {
 	struct kvm_run *run;
 	pthread_t thread;
 	bool threaded;		/* thread is valid */
+	atomic_bool hold;	/* stay parked though the VM runs; set while it is paused */
+	atomic_int tid;		/* of the thread, once it runs */
 	bool unfinished;	/* the last exit's I/O completes with the next KVM_RUN */
 	struct hvm_vcpu_state *reset;
 };

@@ -259,14 +259,15 @@ void hvm_vm_stop(struct hvm_vm *vm)
 		hvm_vcpu_join(vm->vcpu[i]);
 }
 
-bool hvm_vm_park(struct hvm_vm *vm)
+bool hvm_vm_park(struct hvm_vcpu *vcpu)
 {
+	struct hvm_vm *vm = vcpu->vm;
 	bool quit;
 
 	pthread_mutex_lock(&vm->lock);
 	vm->parked++;
 	pthread_cond_broadcast(&vm->changed);
-	while (atomic_load(&vm->pause) && !vm->quit)
+	while ((atomic_load(&vm->pause) || atomic_load(&vcpu->hold)) && !vm->quit)
 		pthread_cond_wait(&vm->changed, &vm->lock);
 	vm->parked--;
 	quit = vm->quit;

@@ -17,6 +17,7 @@
  * their exits go to. What is on the buses is machine.c's business.
  */
 struct hvm_vcpu;
+struct gdb_target;
 
 #define HVM_NR_CHIPS	3	/* both PICs and the IOAPIC */
 
@@ -28,6 +29,7 @@ enum hvm_event {
 	HVM_EVENT_ERROR,	/* the hypervisor device cannot go on */
 	HVM_EVENT_QUIT,		/* the user wants to end it */
 	HVM_EVENT_IO_ERROR,	/* a disk wants it to wait */
+	HVM_EVENT_DEBUG,	/* a vCPU stopped for the debugger */
 };
 
 /* Called on any thread; must not wait for vCPUs. @msg is one line, or NULL. */
@@ -62,6 +64,8 @@ struct hvm_vm {
 	atomic_bool pause;
 	bool quit;
 	unsigned int parked;
+
+	struct gdb_target *debug;	/* NULL: there is no --gdb */
 
 	hvm_event_fn event;
 	void *opaque;
@@ -102,8 +106,8 @@ int hvm_vm_reset(struct hvm_vm *vm, struct hv_err *err);
 /* Stop vCPUs soon and tell the machine. Any thread. */
 __attribute__((format(printf, 3, 4)))
 void hvm_vm_notify(struct hvm_vm *vm, enum hvm_event event, const char *fmt, ...);
-/* Called by a vCPU thread that sees vm->pause; false: the thread is to end. */
-bool hvm_vm_park(struct hvm_vm *vm);
+/* Called by a vCPU thread that sees vm->pause or its own hold; false: the thread is to end. */
+bool hvm_vm_park(struct hvm_vcpu *vcpu);
 
 /* irq.c: the routes of pins, then of messages. */
 int hvm_irq_init(struct hvm_vm *vm, struct hv_err *err);

@@ -7,8 +7,8 @@
 
 /* What both ends of the control socket are tested with: a machine, and lines of the protocol. */
 
-#define MAX_LINE	4096	/* with its end */
 #define STATUS		"{\"execute\": \"query-status\"}"
+#define BEGIN		"{\"execute\": \"qmp_capabilities\"}"
 
 struct line {
 	const char *text;
@@ -16,14 +16,18 @@ struct line {
 };
 #define LINE(s)	{ s, sizeof(s) - 1 }
 
-/* Fill the longest line: @head, then @unit again and again, then @tail. */
-void longest_line(char line[MAX_LINE], const char *head, const char *unit, const char *tail);
+/* Fill @line, of @len bytes with its end: @head, then @unit again and again, then @tail. */
+void long_line(char *line, size_t len, const char *head, const char *unit, const char *tail);
 
 /*
  * How often the machine's power button was pushed, which it hears the second time, its plug was
  * pulled, and it was paused and resumed.
  */
-extern unsigned int machine_pushes, machine_quits, machine_pauses, machine_resumes;
+extern unsigned int machine_pushes, machine_quits, machine_pauses, machine_resumes, machine_resets;
+/* What "running" is instead. */
+extern const char *machine_status;
+/* Whom the machine tells what happens to it; may be NULL. */
+extern struct hvm_control *machine_control;
 /* What the guest was told to keep; 0: it has no balloon. */
 extern uint64_t machine_balloon;
 /* It stands still because it is saved; what it was told to be saved to, "FILE force go-on". */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "block_int.h"
 
@@ -204,4 +205,16 @@ uint32_t blk_cluster_size(const struct blk_image *img)
 const char *blk_filename(const struct blk_image *img)
 {
 	return img->file.path;
+}
+
+const char *blk_format_name(const struct blk_image *img)
+{
+	return img->drv->name;
+}
+
+uint64_t blk_allocated(const struct blk_image *img)
+{
+	struct stat st;
+
+	return fstat(img->file.fd, &st) ? 0 : (uint64_t)st.st_blocks * 512;
 }

@@ -36,8 +36,8 @@ static json_int_t get(const json_t *o, const char *key)
 /* Ask until statistics come that are newer than the first question. */
 static int query(const char *name, json_t **value, struct hv_err *err)
 {
-	int ret = hvm_control_call(name, "query-balloon", value, err);
-	json_int_t age = ret ? 0 : get(*value, "stats_age_ms");
+	int ret = hvm_control_call(name, "x-hv-balloon-info", value, err);
+	json_int_t age = ret ? 0 : get(*value, "stats-age-ms");
 	bool had = !ret && json_object_size(json_object_get(*value, "stats"));
 
 	for (unsigned int i = 0; !ret && i < STATS_POLLS; i++) {
@@ -46,10 +46,10 @@ static int query(const char *name, json_t **value, struct hv_err *err)
 		usleep(POLL_US);
 		json_decref(*value);
 		*value = NULL;
-		ret = hvm_control_call(name, "query-balloon", value, err);
+		ret = hvm_control_call(name, "x-hv-balloon-info", value, err);
 		n = ret ? 0 : json_object_size(json_object_get(*value, "stats"));
-		if (n && (!had || get(*value, "stats_age_ms") < age ||
-			  get(*value, "stats_age_ms") * 1000 < POLL_US))
+		if (n && (!had || get(*value, "stats-age-ms") < age ||
+			  get(*value, "stats-age-ms") * 1000 < POLL_US))
 			break;
 	}
 	return ret;
@@ -64,7 +64,7 @@ static int trim(const char *name, struct hv_err *err)
 		json_t *value = NULL;
 
 		usleep(POLL_US);
-		ret = hvm_control_call(name, "query-balloon", &value, err);
+		ret = hvm_control_call(name, "x-hv-balloon-info", &value, err);
 		busy = json_is_true(json_object_get(value, "trimming"));
 		json_decref(value);
 	}
@@ -82,17 +82,6 @@ static int set_size(const char *name, const char *size, struct hv_err *err)
 		return ret;
 	return hvm_control_call_with(name, "balloon",
 				     json_pack("{s:I}", "value", (json_int_t)bytes), NULL, err);
-}
-
-static int print_json(const json_t *value, struct hv_err *err)
-{
-	char *text = json_dumps(value, 0);
-
-	if (!text)
-		return hv_err_set(err, -ENOMEM, "out of memory");
-	puts(text);
-	free(text);
-	return 0;
 }
 
 /* Of these the guest counts bytes, of the others events. */
@@ -125,7 +114,7 @@ static int show(const char *name, bool json, struct hv_err *err)
 	int ret = query(name, &value, err);
 
 	if (!ret && json)
-		ret = print_json(value, err);
+		ret = hvm_print_json(value, err);
 	else if (!ret)
 		print_text(value);
 	json_decref(value);

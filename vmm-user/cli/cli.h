@@ -2,6 +2,8 @@
 #ifndef HVM_CLI_H
 #define HVM_CLI_H
 
+#include <jansson.h>
+
 #include "../../virtio-backends/util/err.h"
 #include "../config.h"
 
@@ -16,15 +18,26 @@ struct hvm_command {
 	const char *usage;	/* all of "hvm NAME --help" */
 };
 
-extern const struct hvm_command hvm_cmd_run, hvm_cmd_ps, hvm_cmd_stop, hvm_cmd_pause,
-	hvm_cmd_resume, hvm_cmd_balloon, hvm_cmd_save, hvm_cmd_snapshot, hvm_cmd_restore,
-	hvm_cmd_help;
+extern const struct hvm_command hvm_cmd_run, hvm_cmd_ps, hvm_cmd_info, hvm_cmd_console,
+	hvm_cmd_stop, hvm_cmd_reset, hvm_cmd_pause, hvm_cmd_resume, hvm_cmd_balloon, hvm_cmd_save,
+	hvm_cmd_snapshot, hvm_cmd_restore, hvm_cmd_stats, hvm_cmd_events, hvm_cmd_qmp, hvm_cmd_help;
 extern const struct hvm_command *const hvm_commands[];	/* ends with NULL */
 
 const struct hvm_command *hvm_command_find(const char *name);
 /* Print to standard output, and see that it got there. */
 int hvm_print_help(const struct hvm_command *cmd, struct hv_err *err);
 int hvm_flush_stdout(struct hv_err *err);
+
+/* ---- args.c: what commands about a guest share ---- */
+
+/* What getopt_long() found wrong with argument @arg of command @cmd. Returns 1, the exit status. */
+int hvm_bad_option(const char *cmd, int opt, const char *arg, struct hv_err *err);
+/* The one argument from argv[optind] on, a guest's name; NULL and a message if it is not. */
+const char *hvm_guest_argument(const char *cmd, int argc, char **argv, struct hv_err *err);
+/* The argument is a name that a guest can have? Else a message. */
+bool hvm_guest_name_ok(const char *name, struct hv_err *err);
+/* One line of JSON on standard output; -ENOMEM. */
+int hvm_print_json(const json_t *value, struct hv_err *err);
 
 /* ---- options.c: values of options; all return 0 or -EINVAL with a message ---- */
 
@@ -52,6 +65,10 @@ int hvm_parse_vsock(const char *s, struct hvm_vsock_config *vsock, struct hv_err
 /* options_fs.c: "DIR,tag=NAME[,server=PROGRAM]", "tag=NAME,socket=FILE" */
 int hvm_parse_fs(const char *s, struct hvm_fs_config *fs, struct hv_err *err);
 void hvm_fs_config_free(struct hvm_fs_config *fs);
+
+/* "[tcp:]HOST:PORT" or "unix:PATH", then ",wait" and ",remote"; freed by hvm_config_free(). */
+int hvm_parse_gdb(const char *s, struct hvm_gdb_config *gdb, struct hv_err *err);
+void hvm_gdb_config_free(struct hvm_gdb_config *gdb);
 
 /* "NAME,socket=FILE" */
 int hvm_parse_port(const char *s, struct hvm_port_config *port, struct hv_err *err);

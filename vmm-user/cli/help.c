@@ -7,8 +7,9 @@
 #include "cli.h"
 
 const struct hvm_command *const hvm_commands[] = {
-	&hvm_cmd_run, &hvm_cmd_ps, &hvm_cmd_stop, &hvm_cmd_pause, &hvm_cmd_resume,
-	&hvm_cmd_balloon, &hvm_cmd_save, &hvm_cmd_snapshot, &hvm_cmd_restore, &hvm_cmd_help, NULL,
+	&hvm_cmd_run, &hvm_cmd_ps, &hvm_cmd_info, &hvm_cmd_console, &hvm_cmd_stop, &hvm_cmd_reset,
+	&hvm_cmd_pause, &hvm_cmd_resume, &hvm_cmd_balloon, &hvm_cmd_save, &hvm_cmd_snapshot,
+	&hvm_cmd_restore, &hvm_cmd_stats, &hvm_cmd_events, &hvm_cmd_qmp, &hvm_cmd_help, NULL,
 };
 
 const struct hvm_command *hvm_command_find(const char *name)
@@ -39,7 +40,7 @@ static int help_all(struct hv_err *err)
 	printf("Usage: hvm COMMAND [ARGUMENT]...\n\n"
 	       "Run virtual machines on /dev/hv.\n\n");
 	for (unsigned int i = 0; hvm_commands[i]; i++)
-		printf("  %-7s %s\n", hvm_commands[i]->name, hvm_commands[i]->summary);
+		printf("  %-8s %s\n", hvm_commands[i]->name, hvm_commands[i]->summary);
 	printf("\n\"hvm COMMAND --help\" tells more; \"hvm --version\" shows the version.\n");
 	return hvm_flush_stdout(err);
 }

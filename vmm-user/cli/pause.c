@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* hvm pause, hvm resume */
+/* hvm pause, hvm resume, hvm reset */
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
@@ -21,19 +21,10 @@ static const char *name_argument(int argc, char **argv, bool *help, struct hv_er
 	while ((opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		*help = opt == 'h';
 		if (!*help)
-			hv_err_set(err, -EINVAL, "%s: unknown option %s (see \"hvm %s --help\")",
-				   argv[0], argv[optind - 1], argv[0]);
+			hvm_bad_option(argv[0], opt, argv[optind - 1], err);
 		return NULL;
 	}
-	if (argc - optind != 1) {
-		hv_err_set(err, -EINVAL, "%s: one guest's name is wanted (see \"hvm ps\")", argv[0]);
-		return NULL;
-	}
-	if (!hvm_name_valid(argv[optind])) {
-		hv_err_set(err, -ENOENT, "no guest named %s is running", argv[optind]);
-		return NULL;
-	}
-	return argv[optind];
+	return hvm_guest_argument(argv[0], argc, argv, err);
 }
 
 static int simple_command(int argc, char **argv, const struct hvm_command *cmd,
@@ -57,6 +48,26 @@ static int resume_command(int argc, char **argv, struct hv_err *err)
 	return simple_command(argc, argv, &hvm_cmd_resume, "cont", err);
 }
 
+static int reset_command(int argc, char **argv, struct hv_err *err)
+{
+	return simple_command(argc, argv, &hvm_cmd_reset, "system_reset", err);
+}
+
+const struct hvm_command hvm_cmd_reset = {
+	.name = "reset",
+	.run = reset_command,
+	.summary = "reset a guest",
+	.usage =
+"Usage: hvm reset NAME\n"
+"\n"
+"Reset guest NAME at once, as if its reset button were pushed: what it has not written to\n"
+"its disks is lost. A guest that was paused stays so. With --no-reboot it ends instead.\n"
+"\n"
+"  --help    show this\n"
+"\n"
+"Exit status: 0, or 1 if there is no such guest.\n",
+};
+
 const struct hvm_command hvm_cmd_pause = {
 	.name = "pause",
 	.run = pause_command,
@@ -66,6 +77,8 @@ const struct hvm_command hvm_cmd_pause = {
 "\n"
 "Stop the processors and devices of guest NAME, with everything in place, until\n"
 "\"hvm resume NAME\".\n"
+"\n"
+"  --help    show this\n"
 "\n"
 "Exit status: 0, or 1 if there is no such guest.\n",
 };
@@ -79,6 +92,8 @@ const struct hvm_command hvm_cmd_resume = {
 "\n"
 "Let guest NAME go on that was paused, or that waits because of a disk with\n"
 "on-error=stop: what failed is tried again.\n"
+"\n"
+"  --help    show this\n"
 "\n"
 "Exit status: 0, or 1 if there is no such guest.\n",
 };

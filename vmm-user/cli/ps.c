@@ -29,7 +29,7 @@ struct guest {
 static bool read_answer(struct guest *g)
 {
 	return !json_unpack(g->answer, "{s:I, s:s, s:I, s:I, s:I, s?s, s?s}", "pid", &g->pid,
-			    "status", &g->status, "cpus", &g->cpus, "mem", &g->mem, "uptime_ms",
+			    "status", &g->status, "cpus", &g->cpus, "mem", &g->mem, "uptime-ms",
 			    &g->uptime_ms, "serial", &g->serial, "console", &g->console) &&
 	       g->pid > 0 && g->cpus >= 0 && g->mem >= 0 && g->uptime_ms >= 0;
 }
@@ -41,7 +41,7 @@ static int query(const char *name, struct guest *g)
 	int ret;
 
 	*g = (struct guest){ 0 };
-	ret = hvm_control_call(name, "query-status", &g->answer, &err);
+	ret = hvm_control_call(name, "x-hv-info", &g->answer, &err);
 	if (ret == -ENOENT || ret == -EPIPE)
 		return -ENOENT;
 	if (ret || !read_answer(g)) {

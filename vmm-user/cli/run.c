@@ -16,7 +16,7 @@
 
 enum {
 	OPT_ACCEL = 256, OPT_APPEND, OPT_BALLOON, OPT_CLOUD_INIT, OPT_CONSOLE, OPT_CPUS, OPT_DISK,
-	OPT_FIRMWARE, OPT_FS, OPT_HELP, OPT_INITRD, OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET,
+	OPT_FIRMWARE, OPT_FS, OPT_GDB, OPT_HELP, OPT_INITRD, OPT_KERNEL, OPT_MEM, OPT_NAME, OPT_NET,
 	OPT_NO_REBOOT, OPT_PORT, OPT_SERIAL, OPT_VSOCK,
 };
 
@@ -30,6 +30,7 @@ static const struct option run_options[] = {
 	{ "disk", required_argument, NULL, OPT_DISK },
 	{ "firmware", required_argument, NULL, OPT_FIRMWARE },
 	{ "fs", required_argument, NULL, OPT_FS },
+	{ "gdb", required_argument, NULL, OPT_GDB },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "initrd", required_argument, NULL, OPT_INITRD },
 	{ "kernel", required_argument, NULL, OPT_KERNEL },
@@ -104,6 +105,9 @@ static const char run_usage[] =
 "                      program of the host that connects to FILE\n"
 "  --name NAME         what \"hvm ps\" and \"hvm stop\" call it (default: hvm-PID)\n"
 "  --no-reboot         end when the guest asks for a reset, with status 4\n"
+"  --gdb [tcp:]HOST:PORT|unix:PATH[,wait][,remote]\n"
+"                      let gdb connect there (\"target remote\"); with wait the guest begins\n"
+"                      when gdb says so. Addresses that others can reach need remote.\n"
 "  --accel PATH        hypervisor device (default /dev/hv): /dev/kvm works, too\n"
 "  --help              show this\n"
 "\n"
@@ -195,6 +199,8 @@ static int run_option(struct hvm_config *cfg, int opt, const char *arg, struct h
 		return hvm_parse_firmware(arg, &cfg->firmware, err);
 	case OPT_FS:
 		return add_fs(cfg, arg, err);
+	case OPT_GDB:
+		return hvm_parse_gdb(arg, &cfg->gdb, err);
 	case OPT_INITRD:
 		cfg->initrd = arg;
 		return 0;
@@ -300,6 +306,7 @@ void hvm_config_free(struct hvm_config *cfg)
 	for (unsigned int i = 0; i < cfg->nr_ports; i++)
 		hvm_port_config_free(&cfg->port[i]);
 	cfg->nr_ports = 0;
+	hvm_gdb_config_free(&cfg->gdb);
 	free(cfg->vsock.socket);
 	cfg->vsock.socket = NULL;
 	free(cfg->option);
