@@ -62,6 +62,16 @@ static void blk_fill_config(struct virtio_blk *blk, unsigned int queues, unsigne
 	};
 }
 
+void virtio_blk_resized(struct virtio_dev *dev)
+{
+	struct virtio_blk *blk = to_virtio_blk(dev);
+
+	pthread_mutex_lock(&dev->lock);
+	blk->config.capacity = blk_size(blk->img) >> VIRTIO_BLK_SECTOR_SHIFT;
+	pthread_mutex_unlock(&dev->lock);
+	virtio_dev_config_changed(dev);
+}
+
 /* ---- Start and stop ---- */
 
 struct queue_start {

@@ -31,5 +31,7 @@ struct virtio_blk_config {
 
 int virtio_blk_create(const struct virtio_blk_config *cfg, struct virtio_dev **dev,
 		      struct hv_err *err);
+/* The image has grown: tell the driver. The device is paused. */
+void virtio_blk_resized(struct virtio_dev *dev);
 
 #endif

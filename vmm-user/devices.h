@@ -29,6 +29,12 @@ uint64_t hvm_devices_pci64_base(uint64_t mem);
 void hvm_devices_pause(struct hvm_devices *d);
 void hvm_devices_resume(struct hvm_devices *d);
 
+/* Grow a disk ("blk0"); its internal snapshots. The thread that pauses devices. */
+int hvm_devices_disk_resize(struct hvm_devices *d, const char *id, uint64_t size,
+			    struct hv_err *err);
+int hvm_devices_disk_snapshot(struct hvm_devices *d, const char *id, enum blk_snapshot_op op,
+			      const char *name, struct hv_err *err);
+
 /* Any thread. */
 bool hvm_devices_power_button(struct hvm_devices *d);
 void hvm_devices_send_break(struct hvm_devices *d);

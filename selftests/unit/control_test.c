@@ -226,6 +226,42 @@ static void test_balloon(void)
 	server_stop();
 }
 
+static const char *block(struct conn *c, const char *command, const char *arguments)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "{\"execute\": \"%s\", \"arguments\": {%s}}\n", command,
+		 arguments);
+	return ask_text(c, line);
+}
+
+static void test_block(void)
+{
+	struct conn c;
+
+	server_start();
+	conn_open(&c);
+	CHECK_STR(block(&c, "block_resize", ""), REFUSED("\\\"device\\\" is missing, a string"));
+	CHECK_STR(block(&c, "block_resize", "\"device\": \"blk0\""),
+		  REFUSED("\\\"size\\\" is missing, bytes of the disk"));
+	CHECK_STR(block(&c, "block_resize", "\"device\": \"blk0\", \"size\": -1"),
+		  REFUSED("\\\"size\\\" is missing, bytes of the disk"));
+	CHECK_STR(block(&c, "block_resize", "\"device\": \"x\", \"size\": 1"), REFUSED("no disk"));
+	CHECK_STR(block(&c, "block_resize", "\"device\": \"blk0\", \"size\": 4096"),
+		  "{\"return\": {}}\n");
+	CHECK_STR(machine_disk, "resize 4096");
+	CHECK_STR(block(&c, "blockdev-snapshot-internal-sync", "\"device\": \"blk0\""),
+		  REFUSED("\\\"name\\\" is missing, a string"));
+	CHECK_STR(block(&c, "blockdev-snapshot-internal-sync",
+			"\"device\": \"blk0\", \"name\": \"s\""), "{\"return\": {}}\n");
+	CHECK_STR(machine_disk, "0 s");
+	CHECK_STR(block(&c, "blockdev-snapshot-delete-internal-sync",
+			"\"device\": \"blk0\", \"name\": \"s\""), "{\"return\": {}}\n");
+	CHECK_STR(machine_disk, "2 s");
+	conn_close(&c);
+	server_stop();
+}
+
 static void test_unknown_commands(void)
 {
 	static const struct line lines[] = {
@@ -489,6 +525,7 @@ int main(void)
 		return 1;
 	TEST_RUN(test_commands);
 	TEST_RUN(test_balloon);
+	TEST_RUN(test_block);
 	TEST_RUN(test_unknown_commands);
 	TEST_RUN(test_malformed);
 	TEST_RUN(test_nul);

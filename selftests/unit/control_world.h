@@ -26,6 +26,7 @@ void longest_line(char line[MAX_LINE], const char *head, const char *unit, const
 extern unsigned int machine_pushes, machine_quits, machine_pauses, machine_resumes;
 /* What the guest was told to keep; 0: it has no balloon. */
 extern uint64_t machine_balloon;
+extern char machine_disk[64];	/* what was last done to a disk */
 
 /* $XDG_RUNTIME_DIR from world_start() on. Both return 0 or -errno. */
 extern char world_dir[];

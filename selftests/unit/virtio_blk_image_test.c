@@ -244,6 +244,41 @@ static void test_qcow2_overlay(void)
 	check_file("qcow2", overlay);
 }
 
+/* The driver is told, and finds the new part there. */
+static void test_grow(void)
+{
+	struct blk_open_opts opts = { .filename = overlay, .format = BLK_FORMAT_QCOW2 };
+	struct virtio_blk_config cfg = { .queues = QUEUES, .queue_size = 64, .id = "blk0" };
+	const struct op write = { VIRTIO_BLK_T_OUT, SECTORS + 100, 8, 7 };
+	struct hv_err err = { 0 };
+	uint64_t capacity = 0;
+
+	CHECK_EQ(blk_open(&opts, &cfg.img, &err), 0);
+	CHECK_EQ(virtio_blk_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	drv_start(&drv, dev->host_features, QUEUES, 64);
+	send_op(0, 0, &write);
+	drv_kick(&drv, 0);
+	CHECK(drv_wait_used(&drv, 0, NULL, NULL));
+	CHECK_EQ(*(uint8_t *)drv_ptr(&drv, STATUS(0, 0)), VIRTIO_BLK_S_IOERR);
+	virtio_dev_pause(dev);
+	CHECK_EQ(blk_resize(cfg.img, SECTORS * 1024, &err), 0);
+	virtio_blk_resized(dev);
+	virtio_dev_resume(dev);
+	CHECK_EQ(atomic_load(&drv.config_interrupts), 1);
+	virtio_dev_config_read(dev, 0, &capacity, sizeof(capacity));
+	CHECK_EQ(capacity, SECTORS * 2);
+	send_op(0, 0, &write);
+	drv_kick(&drv, 0);
+	CHECK(drv_wait_used(&drv, 0, NULL, NULL));
+	CHECK_EQ(*(uint8_t *)drv_ptr(&drv, STATUS(0, 0)), VIRTIO_BLK_S_OK);
+	virtio_dev_destroy(dev);
+	CHECK_EQ(blk_close(cfg.img), 0);
+	drv_fini(&drv);
+	run("qemu-img check -q -f qcow2 %s%s", overlay, "");
+	run("qemu-io -f qcow2 -c 'read -P 7 4146k 4k' %s%s >/dev/null", overlay, "");
+}
+
 int main(void)
 {
 	srandom(4);
@@ -254,6 +289,7 @@ int main(void)
 	snprintf(overlay, sizeof(overlay), "%s/overlay", dir);
 	TEST_RUN(test_raw_file);
 	TEST_RUN(test_qcow2_overlay);
+	TEST_RUN(test_grow);
 	run("rm -r %s%s", dir, "");
 	free(model);
 	return TEST_EXIT();

@@ -205,3 +205,8 @@ const char *blk_filename(const struct blk_image *img)
 {
 	return img->file.path;
 }
+
+const char *blk_format_name(const struct blk_image *img)
+{
+	return img->drv->name;
+}

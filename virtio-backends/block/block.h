@@ -37,6 +37,7 @@ uint64_t blk_size(const struct blk_image *img);		/* guest-visible bytes */
 bool blk_is_readonly(const struct blk_image *img);
 uint32_t blk_cluster_size(const struct blk_image *img);	/* discard granularity hint, bytes */
 const char *blk_filename(const struct blk_image *img);
+const char *blk_format_name(const struct blk_image *img);	/* "raw", "qcow2" */
 
 /*
  * Changes of the whole image. They wait for requests under way; @img is open for writing. Returns 0

@@ -17,7 +17,7 @@ struct hvm_command {
 };
 
 extern const struct hvm_command hvm_cmd_run, hvm_cmd_ps, hvm_cmd_stop, hvm_cmd_pause,
-	hvm_cmd_resume, hvm_cmd_balloon, hvm_cmd_help;
+	hvm_cmd_resume, hvm_cmd_balloon, hvm_cmd_disk, hvm_cmd_help;
 extern const struct hvm_command *const hvm_commands[];	/* ends with NULL */
 
 const struct hvm_command *hvm_command_find(const char *name);

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "commands_block.h"
 #include "runtime.h"
 
 #define MAX_CLIENTS	8
@@ -135,6 +136,32 @@ static json_t *do_balloon_trim(struct hvm_control *c, const json_t *arguments)
 	return json_pack("{s:{}}", "return");
 }
 
+/* Commands of other files return a value, or NULL and a message. */
+typedef json_t *(*handler_fn)(struct hvm_machine *m, const json_t *arguments, struct hv_err *err);
+
+static json_t *answer_handler(struct hvm_control *c, const json_t *arguments, handler_fn fn)
+{
+	struct hv_err err = { 0 };
+	json_t *value = fn(c->machine, arguments, &err);
+
+	return value ? json_pack("{s:o}", "return", value) : answer_err(&err);
+}
+
+static json_t *do_block_resize(struct hvm_control *c, const json_t *arguments)
+{
+	return answer_handler(c, arguments, qmp_block_resize);
+}
+
+static json_t *do_snapshot_internal(struct hvm_control *c, const json_t *arguments)
+{
+	return answer_handler(c, arguments, qmp_blockdev_snapshot_internal_sync);
+}
+
+static json_t *do_snapshot_delete_internal(struct hvm_control *c, const json_t *arguments)
+{
+	return answer_handler(c, arguments, qmp_blockdev_snapshot_delete_internal_sync);
+}
+
 static json_t *control_execute(struct hvm_control *c, const json_t *request)
 {
 	static const struct {
@@ -149,6 +176,9 @@ static json_t *control_execute(struct hvm_control *c, const json_t *request)
 		{ "balloon", do_balloon },
 		{ "query-balloon", do_query_balloon },
 		{ "x-hv-balloon-trim", do_balloon_trim },
+		{ "block_resize", do_block_resize },
+		{ "blockdev-snapshot-internal-sync", do_snapshot_internal },
+		{ "blockdev-snapshot-delete-internal-sync", do_snapshot_delete_internal },
 	};
 	const char *name = json_string_value(json_object_get(request, "execute"));
 

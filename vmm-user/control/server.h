@@ -17,6 +17,8 @@
  *	{"execute": "balloon", "arguments": {"value": BYTES}}	{"return": {}}
  *	{"execute": "query-balloon"}	{"return": {"value": ..., "actual": ..., "stats": {...}}}
  *	{"execute": "x-hv-balloon-trim"}	{"return": {}}
+ *	{"execute": "block_resize", "arguments": {"device": "blk0", "size": BYTES}}	{"return": {}}
+ *	"blockdev-snapshot-internal-sync" and "-delete-internal-sync", {"device": ..., "name": ...}
  *	anything else			{"error": {"class": ..., "desc": ...}}
  */
 struct hvm_control;
