@@ -94,6 +94,17 @@ static void test_snapshots(void)
 	run("test -z \"$(qemu-img snapshot -l s.qcow2)\" && qemu-img check -q s.qcow2");
 }
 
+static void test_commit(void)
+{
+	run("qemu-img create -q -f qcow2 base.qcow2 1M && "
+	    "qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 top.qcow2 && "
+	    "qemu-io -f qcow2 -c 'write -P 9 64k 64k' top.qcow2 >/dev/null");
+	CHECK_EQ(disk("commit top.qcow2"), 0);
+	run("qemu-io -f qcow2 -c 'read -P 9 64k 64k' base.qcow2 >/dev/null");
+	CHECK_EQ(disk("commit base.qcow2"), 1);
+	CHECK_STR(err.msg, "qemu-img failed");
+}
+
 static void test_in_use(void)
 {
 	struct blk_open_opts opts = { .filename = "s.qcow2" };
@@ -128,7 +139,7 @@ static void test_check(void)
 static void test_usage(void)
 {
 	static const char *const bad[] = {
-		"", "frob", "create", "create x", "info", "check", "check a b", "resize a", "snapshot",
+		"", "frob", "create", "create x", "info", "check", "check a b", "commit", "resize a", "snapshot",
 		"snapshot list", "snapshot list a b", "snapshot create a", "snapshot frob a b",
 	};
 
@@ -155,6 +166,7 @@ int main(void)
 	TEST_RUN(test_without_qemu_img);
 	TEST_RUN(test_sizes);
 	TEST_RUN(test_snapshots);
+	TEST_RUN(test_commit);
 	TEST_RUN(test_in_use);
 	TEST_RUN(test_check);
 	TEST_RUN(test_usage);

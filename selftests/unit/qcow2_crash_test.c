@@ -58,7 +58,8 @@ static uint64_t disk_size = DISK_SIZE, sectors = MAX_SECTORS;
 static bool many;			/* the second kind of run */
 static unsigned int image_number;	/* of the second kind */
 static unsigned int points_done, points_by_qemu;
-static uint64_t snap_id[MAX_CONTENTS][SMALL_DISK / 512];	/* contents of each that was ever made */
+/* Contents of each snapshot that was ever made. */
+static uint64_t snap_id[MAX_CONTENTS][SMALL_DISK / 512];
 static unsigned int n_contents;
 static uint64_t base_id[MAX_SECTORS];	/* sector contents when recording began */
 static uint8_t file_buf[MAX_FILE];	/* the file being rebuilt */
@@ -399,7 +400,8 @@ static void guest_snapshot(struct blk_image *img, bool *there, unsigned int *con
 	if (there[k])
 		op = rnd_below(r, 2) ? BLK_SNAPSHOT_APPLY : BLK_SNAPSHOT_DELETE;
 	*o = (struct guest_op){ .op = op == BLK_SNAPSHOT_APPLY ? OP_APPLY : BLK_FLUSH,
-				.sector = contents[k], .submitted = n_events, .completed = SIZE_MAX };
+				.sector = contents[k], .submitted = n_events,
+				.completed = SIZE_MAX };
 	if (op == BLK_SNAPSHOT_CREATE) {
 		contents[k] = n_contents++;
 		CHECK(n_contents <= MAX_CONTENTS && !blk_read_buf(img, 0, raw, disk_size));

@@ -17,6 +17,7 @@ static const char disk_usage[] =
 "Usage: hvm disk create FILE SIZE [--format qcow2|raw] [--backing FILE]\n"
 "       hvm disk info FILE\n"
 "       hvm disk check FILE\n"
+"       hvm disk commit FILE\n"
 "       hvm disk resize FILE SIZE [--format qcow2|raw]\n"
 "       hvm disk resize NAME DISK SIZE\n"
 "       hvm disk snapshot list FILE\n"
@@ -29,6 +30,7 @@ static const char disk_usage[] =
 "  create    make an image (with qemu-img)\n"
 "  info      show what an image is (with qemu-img)\n"
 "  check     find errors and leaks of a qcow2 image; changes nothing\n"
+"  commit    write what an image holds into its backing image (with qemu-img)\n"
 "  resize    make a disk larger; a running guest sees it at once\n"
 "  snapshot  internal snapshots of a qcow2 image, which are states of the disk to go\n"
 "            back to: list, create, apply, delete\n"
@@ -167,6 +169,19 @@ static int disk_info(const struct disk_args *a, struct hv_err *err)
 	blk_close(img);
 	return run_qemu_img((char *[]){ "qemu-img", "info", "--backing-chain", "-f",
 					(char *)format, a->argv[1], NULL }, err);
+}
+
+static int disk_commit(const struct disk_args *a, struct hv_err *err)
+{
+	struct blk_image *img;
+
+	if (a->argc != 2)
+		return usage_error(err);
+	if (open_image(a, a->argv[1], false, &img, err))
+		return -EINVAL;
+	blk_close(img);
+	return run_qemu_img((char *[]){ "qemu-img", "commit", "-q", "-f", "qcow2", a->argv[1],
+					NULL }, err);
 }
 
 static int disk_check(const struct disk_args *a, int *status, struct hv_err *err)
@@ -308,6 +323,8 @@ static int run_verb(const struct disk_args *a, int *status, struct hv_err *err)
 		return disk_info(a, err);
 	if (!strcmp(verb, "check"))
 		return disk_check(a, status, err);
+	if (!strcmp(verb, "commit"))
+		return disk_commit(a, err);
 	if (!strcmp(verb, "resize"))
 		return disk_resize(a, err);
 	if (!strcmp(verb, "snapshot"))
