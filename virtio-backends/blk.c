@@ -72,6 +72,30 @@ void virtio_blk_resized(struct virtio_dev *dev)
 	virtio_dev_config_changed(dev);
 }
 
+struct image_change {
+	struct blk_vq *q;
+	struct blk_image *img;
+};
+
+static void blk_vq_set_image(void *opaque)
+{
+	struct image_change *c = opaque;
+
+	blk_queue_set_image(c->q->bq, c->img);
+}
+
+void virtio_blk_set_image(struct virtio_dev *dev, struct blk_image *img)
+{
+	struct virtio_blk *blk = to_virtio_blk(dev);
+
+	for (unsigned int i = 0; i < dev->nr_queues; i++) {
+		struct image_change c = { &blk->queue[i], img };
+
+		hv_loop_call(blk->queue[i].loop, blk_vq_set_image, &c);
+	}
+	blk->img = img;
+}
+
 /* ---- Start and stop ---- */
 
 struct queue_start {

@@ -422,6 +422,26 @@ int hvm_devices_disk_resize(struct hvm_devices *d, const char *id, uint64_t size
 	return ret;
 }
 
+int hvm_devices_disk_overlay(struct hvm_devices *d, const char *id, const char *file,
+			     struct hv_err *err)
+{
+	unsigned int n;
+	int ret = find_disk(d, id, &n, err);
+	bool paused;
+
+	if (ret)
+		return ret;
+	paused = d->disk[n]->paused;
+	if (!paused)
+		virtio_dev_pause(d->disk[n]);
+	ret = blk_snapshot_external(&d->image[n], file, err);
+	if (!ret)
+		virtio_blk_set_image(d->disk[n], d->image[n]);
+	if (!paused)
+		virtio_dev_resume(d->disk[n]);
+	return ret;
+}
+
 int hvm_devices_disk_snapshot(struct hvm_devices *d, const char *id, enum blk_snapshot_op op,
 			      const char *name, struct hv_err *err)
 {

@@ -34,6 +34,9 @@ int hvm_devices_disk_resize(struct hvm_devices *d, const char *id, uint64_t size
 			    struct hv_err *err);
 int hvm_devices_disk_snapshot(struct hvm_devices *d, const char *id, enum blk_snapshot_op op,
 			      const char *name, struct hv_err *err);
+/* From now on the disk is the new overlay @file; what it was stays as it is, below. */
+int hvm_devices_disk_overlay(struct hvm_devices *d, const char *id, const char *file,
+			     struct hv_err *err);
 
 /* Any thread. */
 bool hvm_devices_power_button(struct hvm_devices *d);

@@ -340,6 +340,12 @@ int hvm_machine_disk_resize(struct hvm_machine *m, const char *disk, uint64_t si
 	return hvm_devices_disk_resize(m->devices, disk, size, err);
 }
 
+int hvm_machine_disk_overlay(struct hvm_machine *m, const char *disk, const char *file,
+			     struct hv_err *err)
+{
+	return hvm_devices_disk_overlay(m->devices, disk, file, err);
+}
+
 int hvm_machine_disk_snapshot(struct hvm_machine *m, const char *disk, enum blk_snapshot_op op,
 			      const char *name, struct hv_err *err)
 {

@@ -258,6 +258,14 @@ static void test_block(void)
 	CHECK_STR(block(&c, "blockdev-snapshot-delete-internal-sync",
 			"\"device\": \"blk0\", \"name\": \"s\""), "{\"return\": {}}\n");
 	CHECK_STR(machine_disk, "2 s");
+	CHECK_STR(block(&c, "blockdev-snapshot-sync", "\"device\": \"blk0\""),
+		  REFUSED("\\\"snapshot-file\\\" is missing, a string"));
+	CHECK_STR(block(&c, "blockdev-snapshot-sync",
+			"\"device\": \"blk0\", \"snapshot-file\": \"/f\", \"mode\": \"existing\""),
+		  REFUSED("only format \\\"qcow2\\\" and mode \\\"absolute-paths\\\""));
+	CHECK_STR(block(&c, "blockdev-snapshot-sync",
+			"\"device\": \"blk0\", \"snapshot-file\": \"/f\""), "{\"return\": {}}\n");
+	CHECK_STR(machine_disk, "overlay /f");
 	conn_close(&c);
 	server_stop();
 }

@@ -132,3 +132,12 @@ int hvm_machine_disk_snapshot(struct hvm_machine *m, const char *disk, enum blk_
 	snprintf(machine_disk, sizeof(machine_disk), "%d %s", (int)op, name);
 	return 0;
 }
+
+int hvm_machine_disk_overlay(struct hvm_machine *m, const char *disk, const char *file,
+			     struct hv_err *e)
+{
+	if (strcmp(disk, "blk0"))
+		return hv_err_set(e, -ENOENT, "no disk");
+	snprintf(machine_disk, sizeof(machine_disk), "overlay %s", file);
+	return 0;
+}

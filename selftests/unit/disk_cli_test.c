@@ -139,7 +139,7 @@ static void test_check(void)
 static void test_usage(void)
 {
 	static const char *const bad[] = {
-		"", "frob", "create", "create x", "info", "check", "check a b", "commit", "resize a", "snapshot",
+		"", "frob", "create", "create x", "info", "check", "check a b", "commit", "overlay a b", "resize a", "snapshot",
 		"snapshot list", "snapshot list a b", "snapshot create a", "snapshot frob a b",
 	};
 
@@ -151,6 +151,8 @@ static void test_usage(void)
 	CHECK_EQ(disk("resize nobody blk0 1G"), 1);
 	CHECK_STR(err.msg, "no guest named nobody is running");
 	CHECK_EQ(disk("snapshot create nobody blk0 s"), 1);
+	CHECK_STR(err.msg, "no guest named nobody is running");
+	CHECK_EQ(disk("overlay nobody blk0 f"), 1);
 	CHECK_STR(err.msg, "no guest named nobody is running");
 	CHECK_EQ(disk("snapshot apply nobody blk0 s"), 1);
 	CHECK_EQ(disk("check nothing.qcow2"), 1);

@@ -279,6 +279,42 @@ static void test_grow(void)
 	run("qemu-io -f qcow2 -c 'read -P 7 4146k 4k' %s%s >/dev/null", overlay, "");
 }
 
+/* Overlays come on top while the driver writes; each image keeps what it held then. */
+static void test_external_snapshots(void)
+{
+	struct blk_open_opts opts = { .filename = raw, .format = BLK_FORMAT_RAW };
+	struct virtio_blk_config cfg = { .queues = QUEUES, .queue_size = 64, .id = "blk0" };
+	struct hv_err err = { 0 };
+	struct blk_image *img;
+	char file[2][80];
+
+	set_up_disk();
+	CHECK_EQ(blk_open(&opts, &img, &err), 0);
+	cfg.img = img;
+	CHECK_EQ(virtio_blk_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	drv_start(&drv, dev->host_features, QUEUES, 64);
+	for (unsigned int i = 0; i < 2; i++) {
+		for (unsigned int k = 0; k < 20 && !test_failures; k++)
+			round_of_requests();
+		snprintf(file[i], sizeof(file[i]), "%s/top%u", dir, i);
+		virtio_dev_pause(dev);
+		CHECK_EQ(blk_snapshot_external(&img, file[i], &err), 0);
+		virtio_blk_set_image(dev, img);
+		/* It does not overwrite, and nothing changes. */
+		CHECK_EQ(blk_snapshot_external(&img, raw, &err), -EEXIST);
+		virtio_dev_resume(dev);
+		check_file(i ? "qcow2 -U" : "raw -U", i ? file[0] : raw);
+	}
+	for (unsigned int k = 0; k < 20 && !test_failures; k++)
+		round_of_requests();
+	virtio_dev_destroy(dev);
+	CHECK_EQ(blk_close(img), 0);
+	drv_fini(&drv);
+	check_file("qcow2", file[1]);
+	run("qemu-img check -q -f qcow2 %s && qemu-img check -q -f qcow2 %s", file[0], file[1]);
+}
+
 int main(void)
 {
 	srandom(4);
@@ -290,6 +326,7 @@ int main(void)
 	TEST_RUN(test_raw_file);
 	TEST_RUN(test_qcow2_overlay);
 	TEST_RUN(test_grow);
+	TEST_RUN(test_external_snapshots);
 	run("rm -r %s%s", dir, "");
 	free(model);
 	return TEST_EXIT();

@@ -23,6 +23,7 @@ static const char disk_usage[] =
 "       hvm disk snapshot list FILE\n"
 "       hvm disk snapshot create|apply|delete FILE SNAPSHOT\n"
 "       hvm disk snapshot create|delete NAME DISK SNAPSHOT\n"
+"       hvm disk overlay NAME DISK FILE\n"
 "\n"
 "Make, look at and change disk images. With a FILE, the image must not be in use; with\n"
 "a NAME, it is a disk of that running guest: blk0 is the first.\n"
@@ -34,6 +35,8 @@ static const char disk_usage[] =
 "  resize    make a disk larger; a running guest sees it at once\n"
 "  snapshot  internal snapshots of a qcow2 image, which are states of the disk to go\n"
 "            back to: list, create, apply, delete\n"
+"  overlay   let a running guest go on with a new image FILE on top of its disk, which\n"
+"            stays as it is from then on\n"
 "  SIZE      like 512M or 20G\n"
 "  --help    show this\n"
 "\n"
@@ -299,6 +302,27 @@ static int disk_snapshot(const struct disk_args *a, struct hv_err *err)
 	return close_image(img, a->argv[2], ret, err);
 }
 
+/* The guest may run in another directory. */
+static int disk_overlay(const struct disk_args *a, struct hv_err *err)
+{
+	char *dir, *file;
+	int ret;
+
+	if (a->argc != 4)
+		return usage_error(err);
+	dir = a->argv[3][0] == '/' ? strdup("") : getcwd(NULL, 0);
+	if (!dir || asprintf(&file, "%s%s%s", dir, *dir ? "/" : "", a->argv[3]) < 0) {
+		free(dir);
+		return hv_err_set(err, -ENOMEM, "%s: no such directory, or out of memory", a->argv[3]);
+	}
+	ret = hvm_control_call_with(a->argv[1], "blockdev-snapshot-sync",
+				    json_pack("{s:s, s:s}", "device", a->argv[2], "snapshot-file",
+					      file), NULL, err);
+	free(dir);
+	free(file);
+	return ret;
+}
+
 /* ---- Command line ---- */
 
 static int parse_format(struct disk_args *a, const char *name, struct hv_err *err)
@@ -327,6 +351,8 @@ static int run_verb(const struct disk_args *a, int *status, struct hv_err *err)
 		return disk_commit(a, err);
 	if (!strcmp(verb, "resize"))
 		return disk_resize(a, err);
+	if (!strcmp(verb, "overlay"))
+		return disk_overlay(a, err);
 	if (!strcmp(verb, "snapshot"))
 		return disk_snapshot(a, err);
 	return usage_error(err);

@@ -3,6 +3,7 @@
 #include "commands_block.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "../machine.h"
 
@@ -50,4 +51,22 @@ json_t *qmp_blockdev_snapshot_delete_internal_sync(struct hvm_machine *m, const 
 						   struct hv_err *err)
 {
 	return snapshot(m, arguments, BLK_SNAPSHOT_DELETE, err);
+}
+
+/* Of QEMU's modes and formats, those that are the default there, too. */
+json_t *qmp_blockdev_snapshot_sync(struct hvm_machine *m, const json_t *arguments,
+				   struct hv_err *err)
+{
+	const char *device = get_string(arguments, "device", err);
+	const char *file = device ? get_string(arguments, "snapshot-file", err) : NULL;
+	const char *format = json_string_value(json_object_get(arguments, "format"));
+	const char *mode = json_string_value(json_object_get(arguments, "mode"));
+
+	if (!file)
+		return NULL;
+	if ((format && strcmp(format, "qcow2")) || (mode && strcmp(mode, "absolute-paths"))) {
+		hv_err_set(err, -ENOTSUP, "only format \"qcow2\" and mode \"absolute-paths\"");
+		return NULL;
+	}
+	return hvm_machine_disk_overlay(m, device, file, err) ? NULL : json_object();
 }

@@ -13,6 +13,8 @@ struct hvm_machine;
  * returns a value, or NULL and a message. The machine's loop.
  */
 json_t *qmp_block_resize(struct hvm_machine *m, const json_t *arguments, struct hv_err *err);
+json_t *qmp_blockdev_snapshot_sync(struct hvm_machine *m, const json_t *arguments,
+				   struct hv_err *err);
 json_t *qmp_blockdev_snapshot_internal_sync(struct hvm_machine *m, const json_t *arguments,
 					    struct hv_err *err);
 json_t *qmp_blockdev_snapshot_delete_internal_sync(struct hvm_machine *m, const json_t *arguments,

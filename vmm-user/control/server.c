@@ -152,6 +152,11 @@ static json_t *do_block_resize(struct hvm_control *c, const json_t *arguments)
 	return answer_handler(c, arguments, qmp_block_resize);
 }
 
+static json_t *do_snapshot(struct hvm_control *c, const json_t *arguments)
+{
+	return answer_handler(c, arguments, qmp_blockdev_snapshot_sync);
+}
+
 static json_t *do_snapshot_internal(struct hvm_control *c, const json_t *arguments)
 {
 	return answer_handler(c, arguments, qmp_blockdev_snapshot_internal_sync);
@@ -177,6 +182,7 @@ static json_t *control_execute(struct hvm_control *c, const json_t *request)
 		{ "query-balloon", do_query_balloon },
 		{ "x-hv-balloon-trim", do_balloon_trim },
 		{ "block_resize", do_block_resize },
+		{ "blockdev-snapshot-sync", do_snapshot },
 		{ "blockdev-snapshot-internal-sync", do_snapshot_internal },
 		{ "blockdev-snapshot-delete-internal-sync", do_snapshot_delete_internal },
 	};

@@ -18,6 +18,7 @@
  *	{"execute": "query-balloon"}	{"return": {"value": ..., "actual": ..., "stats": {...}}}
  *	{"execute": "x-hv-balloon-trim"}	{"return": {}}
  *	{"execute": "block_resize", "arguments": {"device": "blk0", "size": BYTES}}	{"return": {}}
+ *	"blockdev-snapshot-sync", {"device": ..., "snapshot-file": ...}
  *	"blockdev-snapshot-internal-sync" and "-delete-internal-sync", {"device": ..., "name": ...}
  *	anything else			{"error": {"class": ..., "desc": ...}}
  */
