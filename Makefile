@@ -164,6 +164,9 @@ check-vmx:
 	scripts/check/run vmx
 check-debug:
 	scripts/check/run debug
+# 100,000 crash points of qcow2 images (HV_CRASH_POINTS for another number).
+check-disk: $(B)/unit/qcow2_crash_test
+	HV_CRASH_POINTS=$${HV_CRASH_POINTS:-100000} $(B)/unit/qcow2_crash_test many
 check-kvm-selftests:
 	scripts/kvm-selftests --update
 
@@ -244,6 +247,7 @@ help:
 	@echo '  check          set up, then all tests'
 	@echo '  check-style, check-unit, check-uapi, check-guests, check-e2e, check-vmx: parts of it'
 	@echo '  check-debug    tests, fault injection and the fuzzer on a debug kernel, which is built first'
+	@echo '  check-disk     qcow2 images after a crash at any of 100,000 points'
 	@echo '  check-qemu     command lines, migration and debugging of stock QEMU, on kvm and hv (an hour)'
 	@echo '  check-ecosystem  libvirt, memory manager and scheduler with guests, in whole Debian systems (two hours)'
 	@echo '  check-kvm-selftests  KVM'"'"'s own selftests on kvm and hv; writes Documentation/kvm-selftests.rst'
@@ -252,7 +256,7 @@ help:
 	@echo '  setup          install the Debian packages that all this needs'
 
 .PHONY: all hvm qmp-reference modules list-unit-tests unit-tests uapi-tests fault-tests fuzz guest-tests qemu-tests lab-tests \
-	check-kvm-selftests check-qemu check-debug check-ecosystem \
+	check-kvm-selftests check-qemu check-debug check-disk check-ecosystem \
 	check check-style check-unit check-uapi check-guests check-e2e check-vmx demo \
 	bench lab setup install install-module install-config install-libvirt install-hvm \
 	uninstall man clean help

@@ -62,6 +62,40 @@ static void blk_fill_config(struct virtio_blk *blk, unsigned int queues, unsigne
 	};
 }
 
+void virtio_blk_resized(struct virtio_dev *dev)
+{
+	struct virtio_blk *blk = to_virtio_blk(dev);
+
+	pthread_mutex_lock(&dev->lock);
+	blk->config.capacity = blk_size(blk->img) >> VIRTIO_BLK_SECTOR_SHIFT;
+	pthread_mutex_unlock(&dev->lock);
+	virtio_dev_config_changed(dev);
+}
+
+struct image_change {
+	struct blk_vq *q;
+	struct blk_image *img;
+};
+
+static void blk_vq_set_image(void *opaque)
+{
+	struct image_change *c = opaque;
+
+	blk_queue_set_image(c->q->bq, c->img);
+}
+
+void virtio_blk_set_image(struct virtio_dev *dev, struct blk_image *img)
+{
+	struct virtio_blk *blk = to_virtio_blk(dev);
+
+	for (unsigned int i = 0; i < dev->nr_queues; i++) {
+		struct image_change c = { &blk->queue[i], img };
+
+		hv_loop_call(blk->queue[i].loop, blk_vq_set_image, &c);
+	}
+	blk->img = img;
+}
+
 /* ---- Start and stop ---- */
 
 struct queue_start {

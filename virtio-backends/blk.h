@@ -32,6 +32,10 @@ struct virtio_blk_config {
 
 int virtio_blk_create(const struct virtio_blk_config *cfg, struct virtio_dev **dev,
 		      struct hv_err *err);
+/* Go on with another image of the same size. The device is paused. */
+void virtio_blk_set_image(struct virtio_dev *dev, struct blk_image *img);
+/* The image has grown: tell the driver. The device is paused. */
+void virtio_blk_resized(struct virtio_dev *dev);
 
 /*
  * Take the image away from a device that is paused, and give it one of the same size. Without an

@@ -50,7 +50,7 @@ struct hvm_devices {
 	struct virtio_dev *console;	/* belongs to pci, as balloon does */
 	struct virtio_dev *balloon;
 	struct blk_image *image[HVM_MAX_DISKS];
-	struct virtio_dev *disk[HVM_MAX_DISKS];
+	struct virtio_dev *disk[HVM_MAX_DISKS];	/* belong to pci */
 	struct hvm_nic nic[HVM_MAX_NETS];
 	struct virtio_dev *virtio[MAX_VIRTIO];	/* all of them */
 	unsigned int nr_virtio;
@@ -678,6 +678,70 @@ const struct blk_image *hvm_devices_image(const struct hvm_devices *d, unsigned 
 struct virtio_dev *hvm_devices_balloon(const struct hvm_devices *d)
 {
 	return d->balloon;
+}
+
+/* ---- Disks ---- */
+
+static int find_disk(const struct hvm_devices *d, const char *id, unsigned int *n,
+		     struct hv_err *err)
+{
+	for (*n = 0; *n < d->cfg->nr_disks; (*n)++)
+		if (!strcmp(d->disk[*n]->id, id))
+			return 0;
+	return hv_err_set(err, -ENOENT, "it has no disk \"%s\"; the first is blk0", id);
+}
+
+int hvm_devices_disk_resize(struct hvm_devices *d, const char *id, uint64_t size,
+			    struct hv_err *err)
+{
+	unsigned int n;
+	int ret = find_disk(d, id, &n, err);
+	bool paused;
+
+	if (ret)
+		return ret;
+	/* Only this thread pauses and resumes. */
+	paused = d->disk[n]->paused;
+	if (!paused)
+		virtio_dev_pause(d->disk[n]);
+	ret = blk_resize(d->image[n], size, err);
+	if (!ret)
+		virtio_blk_resized(d->disk[n]);
+	if (!paused)
+		virtio_dev_resume(d->disk[n]);
+	return ret;
+}
+
+int hvm_devices_disk_overlay(struct hvm_devices *d, const char *id, const char *file,
+			     struct hv_err *err)
+{
+	unsigned int n;
+	int ret = find_disk(d, id, &n, err);
+	bool paused;
+
+	if (ret)
+		return ret;
+	paused = d->disk[n]->paused;
+	if (!paused)
+		virtio_dev_pause(d->disk[n]);
+	ret = blk_snapshot_external(&d->image[n], file, err);
+	if (!ret)
+		virtio_blk_set_image(d->disk[n], d->image[n]);
+	if (!paused)
+		virtio_dev_resume(d->disk[n]);
+	return ret;
+}
+
+int hvm_devices_disk_snapshot(struct hvm_devices *d, const char *id, enum blk_snapshot_op op,
+			      const char *name, struct hv_err *err)
+{
+	unsigned int n;
+	int ret = find_disk(d, id, &n, err);
+
+	if (!ret && op == BLK_SNAPSHOT_APPLY)
+		ret = hv_err_set(err, -EBUSY, "%s is in use; a snapshot is applied when the guest is off",
+				 id);
+	return ret ? ret : blk_snapshot(d->image[n], op, name, err);
 }
 
 static const char *pty_path(const struct hvm_chardev *c)

@@ -57,6 +57,14 @@ int hvm_devices_close_disk(struct hvm_devices *d, unsigned int n, struct hv_err 
 int hvm_devices_open_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err);
 /* Bytes, as the guest sees it; the image is open. */
 uint64_t hvm_devices_disk_size(const struct hvm_devices *d, unsigned int n);
+/* Grow a disk ("blk0"); its internal snapshots. The thread that pauses devices. */
+int hvm_devices_disk_resize(struct hvm_devices *d, const char *id, uint64_t size,
+			    struct hv_err *err);
+int hvm_devices_disk_snapshot(struct hvm_devices *d, const char *id, enum blk_snapshot_op op,
+			      const char *name, struct hv_err *err);
+/* From now on the disk is the new overlay @file; what it was stays as it is, below. */
+int hvm_devices_disk_overlay(struct hvm_devices *d, const char *id, const char *file,
+			     struct hv_err *err);
 
 /* Any thread. */
 bool hvm_devices_power_button(struct hvm_devices *d);

@@ -608,6 +608,24 @@ int hvm_machine_balloon_trim(struct hvm_machine *m, struct hv_err *err)
 	return ret;
 }
 
+int hvm_machine_disk_resize(struct hvm_machine *m, const char *disk, uint64_t size,
+			    struct hv_err *err)
+{
+	return hvm_devices_disk_resize(m->devices, disk, size, err);
+}
+
+int hvm_machine_disk_overlay(struct hvm_machine *m, const char *disk, const char *file,
+			     struct hv_err *err)
+{
+	return hvm_devices_disk_overlay(m->devices, disk, file, err);
+}
+
+int hvm_machine_disk_snapshot(struct hvm_machine *m, const char *disk, enum blk_snapshot_op op,
+			      const char *name, struct hv_err *err)
+{
+	return hvm_devices_disk_snapshot(m->devices, disk, op, name, err);
+}
+
 void hvm_machine_quit(struct hvm_machine *m)
 {
 	hvm_vm_notify(&m->vm, HVM_EVENT_QUIT, "host-qmp-quit");

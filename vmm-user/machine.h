@@ -62,6 +62,17 @@ int hvm_machine_balloon(struct hvm_machine *m, uint64_t bytes, struct hv_err *er
 int hvm_machine_balloon_info(struct hvm_machine *m, struct virtio_balloon_info *info,
 			     struct hv_err *err);
 int hvm_machine_balloon_trim(struct hvm_machine *m, struct hv_err *err);
+/*
+ * Disks, by their ids ("blk0"): grow one to @size bytes and tell the guest; make or delete an
+ * internal snapshot, as if the power failed at that moment; or put a new overlay @file on top, and
+ * keep what it was. The machine's thread only.
+ */
+int hvm_machine_disk_resize(struct hvm_machine *m, const char *disk, uint64_t size,
+			    struct hv_err *err);
+int hvm_machine_disk_snapshot(struct hvm_machine *m, const char *disk, enum blk_snapshot_op op,
+			      const char *name, struct hv_err *err);
+int hvm_machine_disk_overlay(struct hvm_machine *m, const char *disk, const char *file,
+			     struct hv_err *err);
 /* Stop vCPUs and devices, and let them go on. The machine's thread only. */
 void hvm_machine_pause(struct hvm_machine *m);
 void hvm_machine_resume(struct hvm_machine *m);

@@ -217,3 +217,8 @@ uint8_t request(uint32_t type, uint64_t sector, const struct drv_buf *data, unsi
 	CHECK_EQ(id, head);
 	return status_of(0);
 }
+
+void blk_queue_set_image(struct blk_queue *q, struct blk_image *img)
+{
+	q->img = img;
+}

@@ -313,6 +313,45 @@ static void check_lines(const struct line *lines, size_t nr, const char *want)
 	stop();
 }
 #define CHECK_LINES(lines, want) check_lines(lines, sizeof(lines) / sizeof(lines[0]), want)
+static const char *block(const char *command, const char *arguments)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "{\"execute\": \"%s\", \"arguments\": {%s}}\n", command,
+		 arguments);
+	return ask_text(&conn, line);
+}
+
+static void test_block(void)
+{
+	start();
+	machine_disk[0] = '\0';
+	CHECK_STR(block("block_resize", ""), REFUSED("block_resize: \\\"device\\\" is missing"));
+	CHECK_STR(block("block_resize", "\"device\": \"blk0\""),
+		  REFUSED("block_resize: \\\"size\\\" is missing"));
+	CHECK_STR(block("block_resize", "\"device\": \"blk0\", \"size\": -1"),
+		  REFUSED("block_resize: size: 1 to 9223372036854775807 is wanted"));
+	CHECK_STR(block("block_resize", "\"device\": \"x\", \"size\": 1"),
+		  "{\"error\": {\"class\": \"DeviceNotFound\", \"desc\": \"no disk\"}}\r\n");
+	CHECK_STR(machine_disk, "");
+	CHECK_STR(block("block_resize", "\"device\": \"blk0\", \"size\": 4096"), DONE);
+	CHECK_STR(machine_disk, "resize 4096");
+	CHECK_STR(block("blockdev-snapshot-internal-sync", "\"device\": \"blk0\""),
+		  REFUSED("blockdev-snapshot-internal-sync: \\\"name\\\" is missing"));
+	CHECK_STR(block("blockdev-snapshot-internal-sync",
+			"\"device\": \"blk0\", \"name\": \"s\""), DONE);
+	CHECK_STR(machine_disk, "0 s");
+	CHECK_STR(block("blockdev-snapshot-delete-internal-sync",
+			"\"device\": \"blk0\", \"name\": \"s\""), DONE);
+	CHECK_STR(machine_disk, "2 s");
+	CHECK(strstr(block("blockdev-snapshot-sync", "\"device\": \"blk0\", \"snapshot-file\": "
+			   "\"/f\", \"mode\": \"existing\""), "mode: "));
+	CHECK_STR(machine_disk, "2 s");
+	CHECK_STR(block("blockdev-snapshot-sync", "\"device\": \"blk0\", \"snapshot-file\": "
+			"\"/f\", \"format\": \"qcow2\""), DONE);
+	CHECK_STR(machine_disk, "overlay /f");
+	stop();
+}
 
 static void test_unknown_commands(void)
 {
@@ -585,6 +624,7 @@ int main(void)
 	TEST_RUN(test_actions);
 	TEST_RUN(test_balloon);
 	TEST_RUN(test_save);
+	TEST_RUN(test_block);
 	TEST_RUN(test_unknown_commands);
 	TEST_RUN(test_no_objects);
 	TEST_RUN(test_malformed);

@@ -211,3 +211,32 @@ int world_stop(void)
 	snprintf(path, sizeof(path), "%s/hvm", world_dir);
 	return rmdir(path) || rmdir(world_dir) ? -errno : 0;
 }
+
+char machine_disk[64];
+
+int hvm_machine_disk_resize(struct hvm_machine *m, const char *disk, uint64_t size,
+			    struct hv_err *e)
+{
+	if (strcmp(disk, "blk0"))
+		return hv_err_set(e, -ENOENT, "no disk");
+	snprintf(machine_disk, sizeof(machine_disk), "resize %llu", (unsigned long long)size);
+	return 0;
+}
+
+int hvm_machine_disk_snapshot(struct hvm_machine *m, const char *disk, enum blk_snapshot_op op,
+			      const char *name, struct hv_err *e)
+{
+	if (strcmp(disk, "blk0"))
+		return hv_err_set(e, -ENOENT, "no disk");
+	snprintf(machine_disk, sizeof(machine_disk), "%d %s", (int)op, name);
+	return 0;
+}
+
+int hvm_machine_disk_overlay(struct hvm_machine *m, const char *disk, const char *file,
+			     struct hv_err *e)
+{
+	if (strcmp(disk, "blk0"))
+		return hv_err_set(e, -ENOENT, "no disk");
+	snprintf(machine_disk, sizeof(machine_disk), "overlay %s", file);
+	return 0;
+}

@@ -33,6 +33,7 @@ extern uint64_t machine_balloon;
 /* It stands still because it is saved; what it was told to be saved to, "FILE force go-on". */
 extern bool machine_is_held;
 extern char machine_saved[128];
+extern char machine_disk[64];	/* what was last done to a disk */
 
 /* $XDG_RUNTIME_DIR from world_start() on. Both return 0 or -errno. */
 extern char world_dir[];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Internal snapshots, growing, and bitmaps of qcow2 images: a model says what each state of the disk
- * holds; qemu-img makes, applies and deletes snapshots in turn with us, and checks every result.
+ * Internal snapshots, growing, and bitmaps of qcow2 images: a model says what each state of
+ * the disk holds; qemu-img makes, applies and deletes snapshots in turn with us, and checks every
+ * result.
  */
 #define _GNU_SOURCE
 #include <errno.h>

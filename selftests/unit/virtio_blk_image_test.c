@@ -244,6 +244,77 @@ static void test_qcow2_overlay(void)
 	check_file("qcow2", overlay);
 }
 
+/* The driver is told, and finds the new part there. */
+static void test_grow(void)
+{
+	struct blk_open_opts opts = { .filename = overlay, .format = BLK_FORMAT_QCOW2 };
+	struct virtio_blk_config cfg = { .queues = QUEUES, .queue_size = 64, .id = "blk0" };
+	const struct op write = { VIRTIO_BLK_T_OUT, SECTORS + 100, 8, 7 };
+	struct hv_err err = { 0 };
+	uint64_t capacity = 0;
+
+	CHECK_EQ(blk_open(&opts, &cfg.img, &err), 0);
+	CHECK_EQ(virtio_blk_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	drv_start(&drv, dev->host_features, QUEUES, 64);
+	send_op(0, 0, &write);
+	drv_kick(&drv, 0);
+	CHECK(drv_wait_used(&drv, 0, NULL, NULL));
+	CHECK_EQ(*(uint8_t *)drv_ptr(&drv, STATUS(0, 0)), VIRTIO_BLK_S_IOERR);
+	virtio_dev_pause(dev);
+	CHECK_EQ(blk_resize(cfg.img, SECTORS * 1024, &err), 0);
+	virtio_blk_resized(dev);
+	virtio_dev_resume(dev);
+	CHECK_EQ(atomic_load(&drv.config_interrupts), 1);
+	virtio_dev_config_read(dev, 0, &capacity, sizeof(capacity));
+	CHECK_EQ(capacity, SECTORS * 2);
+	send_op(0, 0, &write);
+	drv_kick(&drv, 0);
+	CHECK(drv_wait_used(&drv, 0, NULL, NULL));
+	CHECK_EQ(*(uint8_t *)drv_ptr(&drv, STATUS(0, 0)), VIRTIO_BLK_S_OK);
+	virtio_dev_destroy(dev);
+	CHECK_EQ(blk_close(cfg.img), 0);
+	drv_fini(&drv);
+	run("qemu-img check -q -f qcow2 %s%s", overlay, "");
+	run("qemu-io -f qcow2 -c 'read -P 7 4146k 4k' %s%s >/dev/null", overlay, "");
+}
+
+/* Overlays come on top while the driver writes; each image keeps what it held then. */
+static void test_external_snapshots(void)
+{
+	struct blk_open_opts opts = { .filename = raw, .format = BLK_FORMAT_RAW };
+	struct virtio_blk_config cfg = { .queues = QUEUES, .queue_size = 64, .id = "blk0" };
+	struct hv_err err = { 0 };
+	struct blk_image *img;
+	char file[2][80];
+
+	set_up_disk();
+	CHECK_EQ(blk_open(&opts, &img, &err), 0);
+	cfg.img = img;
+	CHECK_EQ(virtio_blk_create(&cfg, &dev, &err), 0);
+	drv_init(&drv, dev);
+	drv_start(&drv, dev->host_features, QUEUES, 64);
+	for (unsigned int i = 0; i < 2; i++) {
+		for (unsigned int k = 0; k < 20 && !test_failures; k++)
+			round_of_requests();
+		snprintf(file[i], sizeof(file[i]), "%s/top%u", dir, i);
+		virtio_dev_pause(dev);
+		CHECK_EQ(blk_snapshot_external(&img, file[i], &err), 0);
+		virtio_blk_set_image(dev, img);
+		/* It does not overwrite, and nothing changes. */
+		CHECK_EQ(blk_snapshot_external(&img, raw, &err), -EEXIST);
+		virtio_dev_resume(dev);
+		check_file(i ? "qcow2 -U" : "raw -U", i ? file[0] : raw);
+	}
+	for (unsigned int k = 0; k < 20 && !test_failures; k++)
+		round_of_requests();
+	virtio_dev_destroy(dev);
+	CHECK_EQ(blk_close(img), 0);
+	drv_fini(&drv);
+	check_file("qcow2", file[1]);
+	run("qemu-img check -q -f qcow2 %s && qemu-img check -q -f qcow2 %s", file[0], file[1]);
+}
+
 int main(void)
 {
 	srandom(4);
@@ -254,6 +325,8 @@ int main(void)
 	snprintf(overlay, sizeof(overlay), "%s/overlay", dir);
 	TEST_RUN(test_raw_file);
 	TEST_RUN(test_qcow2_overlay);
+	TEST_RUN(test_grow);
+	TEST_RUN(test_external_snapshots);
 	run("rm -r %s%s", dir, "");
 	free(model);
 	return TEST_EXIT();

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "block_int.h"
 
@@ -97,10 +98,13 @@ static void image_free(struct blk_image *img)
 		image_free(backing);
 }
 
-/* @file: open and locked; owned by the image on success, by the caller otherwise. */
+/*
+ * @file: open and locked; owned by the image on success, by the caller otherwise. @below: the
+ * backing image if it is open already, the same.
+ */
 static int image_open_format(struct blk_file *file, enum blk_format format, bool readonly,
-			     const struct open_level *above, struct blk_image **res,
-			     struct hv_err *err)
+			     const struct open_level *above, struct blk_image *below,
+			     struct blk_image **res, struct hv_err *err)
 {
 	struct open_level level = { .above = above, .file = file,
 				    .depth = above ? above->depth + 1 : 0 };
@@ -116,7 +120,9 @@ static int image_open_format(struct blk_file *file, enum blk_format format, bool
 		return ret;
 	img->file = *file;
 	blk_tracker_init(&img->tracker);
-	if (backing.name)
+	if (below)
+		img->backing = below;
+	else if (backing.name)
 		ret = image_open_backing(img, &backing, &level, err);
 	free(backing.name);
 	if (!ret && format == BLK_FORMAT_QCOW2)
@@ -124,6 +130,8 @@ static int image_open_format(struct blk_file *file, enum blk_format format, bool
 	if (ret) {
 		img->file.fd = -1;
 		img->file.path = NULL;
+		if (below)
+			img->backing = NULL;
 		image_free(img);
 		return ret;
 	}
@@ -151,7 +159,7 @@ static int image_open(const char *path, enum blk_format format, bool readonly,
 		ret = hv_err_set(err, -EINVAL,
 				 "%s: not a qcow2 image; to use it as it is, say format=raw", path);
 	if (!ret)
-		ret = image_open_format(&file, format, readonly, above, res, err);
+		ret = image_open_format(&file, format, readonly, above, NULL, res, err);
 	if (ret)
 		blk_file_close(&file);
 	return ret;
@@ -173,6 +181,58 @@ int blk_open(const struct blk_open_opts *opts, struct blk_image **res, struct hv
 		return ret;
 	}
 	*res = img;
+	return 0;
+}
+
+static int overlay_open(const char *path, struct blk_image *below, struct blk_image **res,
+			struct hv_err *err)
+{
+	struct blk_file file;
+	int ret = blk_file_open(&file, path, true, err);
+
+	if (ret)
+		return ret;
+	ret = blk_file_lock(&file, err);
+	if (!ret)
+		ret = image_open_format(&file, BLK_FORMAT_QCOW2, false, NULL, below, res, err);
+	if (ret) {
+		blk_file_close(&file);
+		return ret;
+	}
+	ret = blk_pool_create(&(*res)->pool);
+	if (ret) {
+		(*res)->backing = NULL;
+		image_free(*res);
+		hv_err_set(err, ret, "%s: no worker thread: %s", path, strerror(-ret));
+	}
+	return ret;
+}
+
+int blk_snapshot_external(struct blk_image **img, const char *path, struct hv_err *err)
+{
+	struct blk_image *below = *img, *top;
+	bool serialise = below->serialise;
+	int ret;
+
+	if (below->readonly)
+		return hv_err_set(err, -EROFS, "%s: is open for reading only", below->file.path);
+	ret = below->drv->close(below);
+	if (ret)
+		return hv_err_set(err, ret, "%s: cannot be flushed: %s", below->file.path,
+				  strerror(-ret));
+	ret = blk_qcow2_create_overlay(path, below, err);
+	if (ret)
+		return ret;
+	below->readonly = true;
+	below->serialise = false;
+	ret = overlay_open(path, below, &top, err);
+	if (ret) {
+		below->readonly = false;
+		below->serialise = serialise;
+		unlink(path);
+		return ret;
+	}
+	*img = top;
 	return 0;
 }
 

@@ -55,6 +55,13 @@ int blk_snapshot(struct blk_image *img, enum blk_snapshot_op op, const char *nam
 /* Grow to @size bytes (whole sectors). */
 int blk_resize(struct blk_image *img, uint64_t size, struct hv_err *err);
 
+/*
+ * Put a new overlay, the file @path, on top of *@img, which is read-only from then on and belongs
+ * to it. All queues are idle; blk_queue_set_image() moves them to the new *@img. On failure all is
+ * as before and there is no such file.
+ */
+int blk_snapshot_external(struct blk_image **img, const char *path, struct hv_err *err);
+
 struct blk_snapshot {
 	char id[32], name[256];
 	uint64_t vm_state_size, disk_size, vm_clock_nsec;
@@ -103,6 +110,8 @@ int blk_queue_create(struct blk_image *img, struct hv_loop *loop, struct blk_que
 		     struct hv_err *err);
 /* The queue must be idle. */
 void blk_queue_destroy(struct blk_queue *q);
+/* The queue is idle; its thread. */
+void blk_queue_set_image(struct blk_queue *q, struct blk_image *img);
 void blk_submit(struct blk_queue *q, struct blk_req *req);
 /* Tell the queue that a batch is complete; requests may be held back until this is called. */
 void blk_kick(struct blk_queue *q);

@@ -199,6 +199,8 @@ struct blk_backing {
 };
 int blk_qcow2_open(struct blk_file *file, bool readonly, struct blk_image **img,
 		   struct blk_backing *backing, struct hv_err *err);
+/* A new file @path over @below; -EEXIST if there is one. */
+int blk_qcow2_create_overlay(const char *path, const struct blk_image *below, struct hv_err *err);
 /* Second step, with img->backing in place; the first that may write. */
 int blk_qcow2_start(struct blk_image *img, struct hv_err *err);
 

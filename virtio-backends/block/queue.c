@@ -445,6 +445,13 @@ fail:
 			  strerror(-ret));
 }
 
+void blk_queue_set_image(struct blk_queue *q, struct blk_image *img)
+{
+	atomic_fetch_sub(&q->img->queues, 1);
+	q->img = img;
+	atomic_fetch_add(&q->img->queues, 1);
+}
+
 void blk_queue_destroy(struct blk_queue *q)
 {
 	struct blk_ctx *ctx;

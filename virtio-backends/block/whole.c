@@ -6,7 +6,8 @@
 
 #include "block_int.h"
 
-#define SECTOR	512u
+#define SECTOR		512u
+#define NAME_MAX_LEN	255u	/* as struct blk_snapshot has room */
 
 static int check_writable(const struct blk_image *img, struct hv_err *err)
 {
@@ -25,7 +26,7 @@ int blk_snapshot(struct blk_image *img, enum blk_snapshot_op op, const char *nam
 	if (!img->drv->snapshot)
 		return hv_err_set(err, -ENOTSUP, "%s: a %s image has no internal snapshots",
 				  img->file.path, img->drv->name);
-	if (op == BLK_SNAPSHOT_CREATE && (!*name || strlen(name) >= sizeof(((struct blk_snapshot *)0)->name)))
+	if (op == BLK_SNAPSHOT_CREATE && (!*name || strlen(name) > NAME_MAX_LEN))
 		return hv_err_set(err, -EINVAL, "%s: the name of a snapshot has 1 to 255 bytes",
 				  img->file.path);
 	blk_range_enter(&img->tracker, &range, 0, UINT64_MAX, true);

@@ -4,11 +4,12 @@
 
 #include "schema.h"
 
-/* Handlers of the table in table.c: commands.c, and commands_query.c for what only asks. */
+/* Handlers of the table in table.c: commands.c, commands_block.c, and commands_query.c for what only asks. */
 #define QMP_HANDLER(name) \
 	json_t *name(struct hvm_machine *m, const json_t *arguments, struct hv_err *err)
 
 QMP_HANDLER(qmp_balloon);
+QMP_HANDLER(qmp_block_resize);
 QMP_HANDLER(qmp_cont);
 QMP_HANDLER(qmp_hv_balloon_info);
 QMP_HANDLER(qmp_hv_balloon_trim);
@@ -30,6 +31,9 @@ QMP_HANDLER(qmp_query_target);
 QMP_HANDLER(qmp_query_uuid);
 QMP_HANDLER(qmp_query_version);
 QMP_HANDLER(qmp_quit);
+QMP_HANDLER(qmp_snapshot_delete_internal);
+QMP_HANDLER(qmp_snapshot_external);
+QMP_HANDLER(qmp_snapshot_internal);
 QMP_HANDLER(qmp_stop);
 QMP_HANDLER(qmp_system_powerdown);
 QMP_HANDLER(qmp_system_reset);

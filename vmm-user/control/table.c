@@ -265,6 +265,34 @@ static const struct qmp_member balloon_arguments[] = {
 	  .min = 1, .max = INT64_MAX }, END
 };
 
+#define DISK		MEMBER("device", &qmp_str, "The disk, blk0 and so on.")
+
+static const struct qmp_member block_resize_arguments[] = {
+	DISK, { .name = "size", .type = &qmp_int, .doc = "Its new size in bytes, no smaller than it is.",
+		.min = 1, .max = INT64_MAX }, END
+};
+
+static const struct qmp_member internal_arguments[] = {
+	DISK, MEMBER("name", &qmp_str, "Name of the snapshot."), END
+};
+
+/* Of QEMU's formats and modes, those that are its defaults. */
+static const char *const overlay_formats[] = { "qcow2", NULL };
+static const struct qmp_type overlay_format = {
+	.kind = QMP_ENUM, .name = "HvOverlayFormat", .values = overlay_formats,
+};
+
+static const char *const overlay_modes[] = { "absolute-paths", NULL };
+static const struct qmp_type overlay_mode = {
+	.kind = QMP_ENUM, .name = "NewImageMode", .values = overlay_modes,
+};
+
+static const struct qmp_member external_arguments[] = {
+	DISK, MEMBER("snapshot-file", &qmp_str, "The overlay, which must not be there yet."),
+	OPTIONAL("format", &overlay_format, "Of the overlay."),
+	OPTIONAL("mode", &overlay_mode, "How the overlay is made."), END
+};
+
 const struct qmp_command qmp_commands[] = {
 	{ "qmp_capabilities", "Begin. Before this the guest answers no other command.",
 	  capabilities_arguments, NULL, "A capability is asked for, or the client has begun before.",
@@ -292,6 +320,16 @@ const struct qmp_command qmp_commands[] = {
 	{ "balloon", "Change how much memory the guest keeps. It does so as it can, later.",
 	  balloon_arguments, NULL, "The guest has no balloon (DeviceNotActive), or cannot keep that "
 	  "much or that little.", qmp_balloon },
+	{ "block_resize", "Make a disk larger.", block_resize_arguments, NULL, "There is no such disk, "
+	  "it is read-only, or it would become smaller.", qmp_block_resize },
+	{ "blockdev-snapshot-sync", "Put an empty overlay on a disk: the guest goes on there, and what "
+	  "was its image stays as it is.", external_arguments, NULL, "The overlay is there or cannot be "
+	  "made, or the disk is read-only.", qmp_snapshot_external },
+	{ "blockdev-snapshot-internal-sync", "Make a snapshot inside a qcow2 image.",
+	  internal_arguments, NULL, "The image is none of qcow2, is read-only, or has a snapshot of that "
+	  "name.", qmp_snapshot_internal },
+	{ "blockdev-snapshot-delete-internal-sync", "Delete such a snapshot.", internal_arguments, NULL,
+	  "There is none of that name.", qmp_snapshot_delete_internal },
 	{ "stop", "Stop processors and devices with everything in place.", NULL, NULL, NULL,
 	  qmp_stop },
 	{ "cont", "Let them go on. What failed on a disk with on-error=stop is tried again.", NULL,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Persistent dirty bitmaps. They are not kept up to date, so an image that is opened for writing has
- * each of them marked as in use, which is what the format says of a bitmap that may be inconsistent:
+ * Persistent dirty bitmaps. They are not kept up to date, so each is marked as in use when the
+ * image is opened for writing. That is what the format says of a bitmap that may be inconsistent:
  * who relies on it sees that, and may remove it (qemu-img bitmap --remove).
  */
 #include <errno.h>

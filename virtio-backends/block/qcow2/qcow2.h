@@ -279,7 +279,7 @@ int qcow2_snapshot_list(struct blk_image *img, struct blk_snapshot **list, unsig
  */
 struct qcow2_shadow {
 	struct qcow2_counts c;		/* references in the new state */
-	uint64_t *l1;			/* active L1 table of the new state; bit 63 does not matter */
+	uint64_t *l1;			/* active L1 table; bit 63 does not matter */
 	uint32_t l1_size;
 	struct qcow2_snapshot *snaps;	/* with room for one more */
 	uint32_t nr_snaps;
@@ -287,6 +287,7 @@ struct qcow2_shadow {
 	/* The rest is shadow.c's. */
 	struct qcow2_snapshots old_snaps;
 	uint8_t *old_used;		/* a bit for each cluster */
+	uint8_t *l1_dirty;
 	uint64_t old_clusters, hint;
 	uint64_t l1_offset, snapshots_offset, rt_offset;
 	uint64_t *rt;

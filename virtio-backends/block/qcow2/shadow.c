@@ -123,6 +123,7 @@ void qcow2_shadow_end(struct qcow2_shadow *s)
 	free(s->old_used);
 	free(s->l1);
 	free(s->rt);
+	free(s->l1_dirty);
 	qcow2_snapshots_free(&s->old_snaps);
 }
 
@@ -372,8 +373,10 @@ static int write_header(struct qcow2_shadow *s)
 static int install(struct qcow2_shadow *s)
 {
 	struct qcow2 *q = s->c.q;
-	uint8_t *l1_dirty = calloc(1, s->l1_size / 64 + 1);
-	int ret = l1_dirty ? 0 : -ENOMEM;
+	int ret;
+
+	s->l1_dirty = calloc(1, s->l1_size / 64 + 1);
+	ret = s->l1_dirty ? 0 : -ENOMEM;
 
 	pthread_mutex_lock(&q->map_lock);
 	qcow2_l2_fini(q);
@@ -382,10 +385,11 @@ static int install(struct qcow2_shadow *s)
 		free(q->l1);
 		free(q->l1_dirty);
 		q->l1 = s->l1;
-		q->l1_dirty = l1_dirty;
+		q->l1_dirty = s->l1_dirty;
 		q->l1_size = s->l1_size;
 		q->l1_offset = s->l1_offset;
 		s->l1 = NULL;
+		s->l1_dirty = NULL;
 		ret = qcow2_l2_init(q);
 	}
 	pthread_mutex_unlock(&q->map_lock);

@@ -114,7 +114,8 @@ int qcow2_snapshots_pack(const struct qcow2 *q, const struct qcow2_snapshot *sna
 
 	for (uint32_t i = 0; i < nr; i++)
 		room += sizeof(struct qcow2_snapshot_entry) + snap[i].extra_len +
-			sizeof(struct snapshot_extra) + strlen(snap[i].id) + strlen(snap[i].name) + 8;
+			sizeof(struct snapshot_extra) + strlen(snap[i].id) +
+			strlen(snap[i].name) + 8;
 	if (room > MAX_TABLE_BYTES)
 		return -EFBIG;
 	p = calloc(1, room);
