@@ -36,9 +36,9 @@ void hvm_devices_pause(struct hvm_devices *d);
 void hvm_devices_resume(struct hvm_devices *d);
 
 /*
- * State. All with vCPUs and devices paused. Between freeze and thaw (pairs do not nest) the thread of
- * devices that have none of their own stands still: no input comes, no clock ticks. Saving needs it;
- * loading, into fresh devices, returns 0 with the thread frozen.
+ * State. All with vCPUs and devices paused. Between freeze and thaw (pairs do not nest) the thread
+ * of devices that have none of their own stands still: no input comes, no clock ticks. Saving
+ * needs it; loading, into fresh devices, returns 0 with the thread frozen.
  */
 int hvm_devices_freeze(struct hvm_devices *d, struct hv_err *err);
 void hvm_devices_thaw(struct hvm_devices *d);
@@ -47,9 +47,9 @@ int hvm_devices_load(struct hvm_devices *d, struct hv_state_reader *r, uint64_t 
 		     struct hv_err *err);
 
 /*
- * Take the image of disk @n away from its device, which flushes it, and open again what is under its
- * name then. Devices are paused, and must not be resumed while one has no image. What is done already
- * is not done again.
+ * Take the image of disk @n away from its device, which flushes it, and open again what is under
+ * its name then. Devices are paused, and must not be resumed while one has no image. What is done
+ * already is not done again.
  */
 int hvm_devices_close_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err);
 int hvm_devices_open_disk(struct hvm_devices *d, unsigned int n, struct hv_err *err);

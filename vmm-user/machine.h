@@ -48,9 +48,10 @@ void hvm_machine_pause(struct hvm_machine *m);
 void hvm_machine_resume(struct hvm_machine *m);
 
 /*
- * Write the machine's state to the file @path, absolute; @go_on: the guest does meanwhile, on overlays
- * of its disks, else it stands still, and is to be ended when the state is written. This only begins
- * (-EBUSY: one is written already); the rest is in the information. The machine's thread only.
+ * Write the machine's state to the file @path, absolute; @go_on: the guest does meanwhile, on
+ * overlays of its disks, else it stands still, and is to be ended when the state is written. This
+ * only begins (-EBUSY: one is written already); the rest is in the information. The machine's
+ * thread only.
  */
 int hvm_machine_save(struct hvm_machine *m, const char *path, bool force, bool go_on,
 		     struct hv_err *err);

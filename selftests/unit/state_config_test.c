@@ -122,7 +122,8 @@ static void config_of_anything(void)
 				if (i >= at && i < at + sizeof(h))
 					break;	/* headers have a test of their own */
 				h.crc = hv_state_crc(0, w.buf + at + sizeof(h), h.len);
-				h.header_crc = hv_state_crc(0, &h, sizeof(h) - sizeof(h.header_crc));
+				h.header_crc = hv_state_crc(0, &h,
+							    offsetof(struct hv_state_header, header_crc));
 				memcpy(w.buf + at, &h, sizeof(h));
 				at += sizeof(h) + h.len;
 			}
@@ -299,7 +300,7 @@ static void restore_refuses(void)
 	CHECK(says("no such device"));
 	/* Far enough to look for the hypervisor device. */
 	CHECK_EQ(RUN(hvm_cmd_restore, state, "--verify", "--accel", "/nonexistent/hv",
-		     "--disk", (char[]){ "0=/dev/null" }), 1);
+		     "--disk", "0=/dev/null"), 1);
 	CHECK(says("/nonexistent/hv"));
 	write_text(d[1].path, "raw and more");
 	CHECK_EQ(RUN(hvm_cmd_restore, state, "--disk", "0=/dev/null"), 1);

@@ -48,6 +48,7 @@ struct restore_args {
 	struct change change[MAX_CHANGES];
 	unsigned int nr_changes;
 	bool disk_given[HVM_MAX_DISKS];
+	char *made[HVM_MAX_DISKS];	/* overlays that were not there before; allocated */
 };
 
 /* ---- The command line ---- */
@@ -179,18 +180,22 @@ static int set_disk(struct hvm_saved_config *c, unsigned int n, const char *path
 }
 
 /* A frozen image is not to be written to: the guest gets an overlay on it, new in DIR. */
-static int make_overlay(struct hvm_saved_config *c, unsigned int n, const char *dir,
+static int make_overlay(struct hvm_saved_config *c, unsigned int n, struct restore_args *a,
 			struct hv_err *err)
 {
 	const char *base = c->disk[n].path;
-	char path[PATH_MAX];
 	uint64_t size;
+	char *path;
 	int ret;
 
-	if (snprintf(path, sizeof(path), "%s/%s-%u.qcow2", dir, c->name, n) >= PATH_MAX)
-		return hv_err_set(err, -ENAMETOOLONG, "%s: too long", dir);
-	if (!access(path, F_OK))
-		return hv_err_set(err, -EEXIST, "%s: exists; choose another --name or directory", path);
+	if (asprintf(&path, "%s/%s-%u.qcow2", a->overlays, c->name, n) < 0)
+		return hv_err_set(err, -ENOMEM, "restore: out of memory");
+	if (!access(path, F_OK)) {
+		free(path);
+		return hv_err_set(err, -EEXIST, "%s/%s-%u.qcow2: exists; choose another --name or "
+				  "directory", a->overlays, c->name, n);
+	}
+	a->made[n] = path;
 	ret = hvm_qcow2_size(base, &size, err);
 	if (!ret)
 		ret = hvm_make_overlay(path, base, size, err);
@@ -198,7 +203,7 @@ static int make_overlay(struct hvm_saved_config *c, unsigned int n, const char *
 }
 
 /* The file as it is named in the state, which may be another than the guest was started with. */
-static int prepare_disk(struct hvm_saved_config *c, unsigned int n, const struct restore_args *a,
+static int prepare_disk(struct hvm_saved_config *c, unsigned int n, struct restore_args *a,
 			struct hv_err *err)
 {
 	int ret = a->trust ? 0 : hvm_saved_disk_check(&c->disk[n], err);
@@ -211,11 +216,10 @@ static int prepare_disk(struct hvm_saved_config *c, unsigned int n, const struct
 		return hv_err_set(err, -EINVAL, "restore: the snapshot's disk %s is never written to: say "
 				  "--overlays DIR for a new overlay on it, or --disk %u=FILE",
 				  c->disk[n].path, n);
-	return make_overlay(c, n, a->overlays, err);
+	return make_overlay(c, n, a, err);
 }
 
-static int prepare_disks(struct hvm_saved_config *c, const struct restore_args *a,
-			 struct hv_err *err)
+static int prepare_disks(struct hvm_saved_config *c, struct restore_args *a, struct hv_err *err)
 {
 	int ret = 0;
 
@@ -374,6 +378,16 @@ static int restore_config(struct hvm_stream *s, struct restore_args *a, struct h
 
 /* ---- Running ---- */
 
+/* A guest that did not start has not written to its overlays, which would be in the way later. */
+static void forget_overlays(struct restore_args *a, bool started)
+{
+	for (unsigned int i = 0; i < HVM_MAX_DISKS; i++) {
+		if (a->made[i] && !started)
+			unlink(a->made[i]);
+		free(a->made[i]);
+	}
+}
+
 static int restore_run(struct hvm_stream *s, struct restore_args *a, struct hv_err *err)
 {
 	struct hvm_saved_config saved = { 0 };
@@ -387,6 +401,7 @@ static int restore_run(struct hvm_stream *s, struct restore_args *a, struct hv_e
 		status = hvm_run_machine(&cfg, err);
 		hvm_config_free(&cfg);
 	}
+	forget_overlays(a, status != HVM_STATUS_USAGE);
 	free_argv(argv);
 	hvm_saved_config_free(&saved);
 	return status;

@@ -111,7 +111,8 @@ static int prepare_overlay(struct hvm_save_disks *d, unsigned int n, const char 
 		d->overlay[n] = NULL;
 		return hv_err_set(err, -EEXIST, "%s: exists", frozen);
 	}
-	ret = hvm_make_overlay(d->overlay[n], frozen + len, hvm_devices_disk_size(d->devices, n), err);
+	ret = hvm_make_overlay(d->overlay[n], frozen + len, hvm_devices_disk_size(d->devices, n),
+			       err);
 	if (ret)
 		return ret;
 	d->saved[n].kind = HVM_DISK_FROZEN;

@@ -25,11 +25,11 @@ int hvm_save_disks_prepare(struct hvm_save_disks *d, const struct hvm_config *cf
 			   struct hvm_devices *devices, bool go_on, const char *suffix,
 			   struct hv_err *err);
 /*
- * With the guest paused: flush and close all images that it can write to; if it is to go on, put the
- * overlays in their place and open them. After an error disks are what they were, some closed.
+ * With the guest paused: flush and close all images that it can write to; if it is to go on, put
+ * the overlays in their place and open them. After an error disks are what they were, some closed.
  */
 int hvm_save_disks_switch(struct hvm_save_disks *d, struct hv_err *err);
-/* After hvm_save_disks_switch(), while nothing has run: disks as they were; some are closed then. */
+/* After hvm_save_disks_switch(), while nothing has run: disks as they were, some closed. */
 void hvm_save_disks_undo(struct hvm_save_disks *d);
 /* Open what is closed. An error leaves a guest without a disk, which cannot go on. */
 int hvm_save_disks_reopen(struct hvm_save_disks *d, struct hv_err *err);
@@ -37,8 +37,8 @@ int hvm_save_disks_reopen(struct hvm_save_disks *d, struct hv_err *err);
 void hvm_save_disks_free(struct hvm_save_disks *d);
 
 /*
- * Run qemu-img to make the overlay @file on @base (a name relative to @file's directory, or absolute),
- * which is a qcow2 image of @size bytes and need not be there yet.
+ * Run qemu-img to make the overlay @file on @base (a name relative to @file's directory, or
+ * absolute), which is a qcow2 image of @size bytes and need not be there yet.
  */
 int hvm_make_overlay(const char *file, const char *base, uint64_t size, struct hv_err *err);
 /* Bytes that a guest sees of a qcow2 image. */

@@ -7,8 +7,8 @@
 
 /*
  * Writing the state of a machine to a file while the machine may go on: a child of this process,
- * whose memory is a copy (on write) of what RAM was at the fork, does it. The file appears under its
- * name when it is whole and on disk, or not at all.
+ * whose memory is a copy (on write) of what RAM was at the fork, does it. The file appears under
+ * its name when it is whole and on disk, or not at all.
  *
  * All functions belong to the thread that runs the loop.
  */

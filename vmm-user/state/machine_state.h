@@ -17,7 +17,7 @@ uint64_t hvm_realtime_ns(void);
 /* ---- vcpu_save.c ---- */
 struct hvm_vcpu_saved;
 int hvm_vcpu_save(struct hvm_vcpu *vcpu, struct hv_state_writer *w, struct hv_err *err);
-/* Read what hvm_vcpu_save() wrote, and see that this host can do it; nothing happens to the vCPU. */
+/* Read what hvm_vcpu_save() wrote, and see that this host can do it; the vCPU stays as it is. */
 int hvm_vcpu_read(struct hvm_vcpu *vcpu, struct hv_state_reader *r, struct hvm_vcpu_saved **st,
 		  struct hv_err *err);
 int hvm_vcpu_load(struct hvm_vcpu *vcpu, const struct hvm_vcpu_saved *st, struct hv_err *err);

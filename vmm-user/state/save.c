@@ -89,6 +89,7 @@ int hvm_state_load(struct hvm_stream *s, struct hvm_vm *vm, struct hvm_devices *
 {
 	struct hvm_vcpu_saved **st = calloc(vm->nr_vcpus, sizeof(struct hvm_vcpu_saved *));
 	uint64_t now = hvm_realtime_ns();
+	uint64_t elapsed = now > s->saved_ns ? now - s->saved_ns : 0;
 	int ret;
 
 	if (!st)
@@ -97,7 +98,7 @@ int hvm_state_load(struct hvm_stream *s, struct hvm_vm *vm, struct hvm_devices *
 	if (!ret)
 		ret = hvm_stream_map_ram(s, vm->ram.map, vm->ram.size, err);
 	if (!ret)
-		ret = hvm_devices_load(devices, &s->r, now > s->saved_ns ? now - s->saved_ns : 0, err);
+		ret = hvm_devices_load(devices, &s->r, elapsed, err);
 	if (!ret) {
 		ret = hvm_vm_load(vm, &s->r, err);
 		if (!ret)

@@ -193,18 +193,22 @@ struct hvm_saved_option *hvm_saved_config_option(struct hvm_saved_config *c, con
 	return NULL;
 }
 
-static int add_option(struct hvm_saved_config *c, const char *name, char *value)
+static int add_option(struct hvm_saved_config *c, const char *name, const char *value)
 {
 	struct hvm_saved_option *o = realloc(c->option, (c->nr_options + 1) * sizeof(*o));
-	char *copy = strdup(name);
 
-	if (o)
-		c->option = o;
-	if (!o || !copy) {
-		free(copy);
+	if (!o)
+		return -ENOMEM;
+	c->option = o;
+	o += c->nr_options;
+	o->name = strdup(name);
+	o->value = strdup(value);
+	if (!o->name || !o->value) {
+		free(o->name);
+		free(o->value);
 		return -ENOMEM;
 	}
-	c->option[c->nr_options++] = (struct hvm_saved_option){ copy, value };
+	c->nr_options++;
 	return 0;
 }
 
@@ -213,20 +217,13 @@ int hvm_saved_config_set(struct hvm_saved_config *c, const char *name, unsigned 
 {
 	struct hvm_saved_option *o = hvm_saved_config_option(c, name, n);
 	char *copy;
-	int ret;
 
-	if (!o && n)
-		return -ENOENT;
+	if (!o)
+		return n ? -ENOENT : add_option(c, name, value);
 	copy = strdup(value);
 	if (!copy)
 		return -ENOMEM;
-	if (o) {
-		free(o->value);
-		o->value = copy;
-		return 0;
-	}
-	ret = add_option(c, name, copy);
-	if (ret)
-		free(copy);
-	return ret;
+	free(o->value);
+	o->value = copy;
+	return 0;
 }

@@ -83,7 +83,8 @@ int hvm_saver_take(struct hvm_saver *s, struct hv_err *err)
 	hvm_saved_config_write(s->cfg, s->disks.saved, &w);
 	ret = hvm_state_save(s->vm, s->devices, &w, err);
 	if (!ret)
-		ret = hvm_state_job_start(s->job, &w, s->vm->ram.map, s->loop, saver_written, s, err);
+		ret = hvm_state_job_start(s->job, &w, s->vm->ram.map, s->loop, saver_written, s,
+					  err);
 	hv_state_writer_free(&w);
 	if (ret)
 		hvm_save_disks_undo(&s->disks);

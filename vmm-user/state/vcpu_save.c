@@ -261,7 +261,7 @@ int hvm_vcpus_set_tsc(struct hvm_vm *vm, struct hvm_vcpu_saved *const *st, struc
 		for (uint32_t n = 0; n < msrs->nmsrs && !ret; n++)
 			if (msrs->entries[n].index == MSR_IA32_TSC_DEADLINE)
 				ret = put_msr(vm->vcpu[i], &msrs->entries[n], err);
-		/* The guest's watchdogs are not to bark at the gap; EINVAL: it has no such clock. */
+		/* The guest's watchdogs are not to bark at the gap; EINVAL: it has none. */
 		hvm_ioctl_val(vm->vcpu[i]->fd, KVM_KVMCLOCK_CTRL, 0);
 	}
 	return ret;
@@ -597,7 +597,8 @@ int hvm_vcpu_load(struct hvm_vcpu *vcpu, const struct hvm_vcpu_saved *st, struct
 				  "cannot do", accel->path, st->tsc_khz);
 	ret = put_sregs(vcpu, st, err);
 	for (size_t i = 0; i < sizeof(step) / sizeof(step[0]) && !ret; i++) {
-		ret = step[i].wanted ? hvm_ioctl(vcpu->fd, step[i].request, (void *)step[i].arg) : 0;
+		if (step[i].wanted)
+			ret = hvm_ioctl(vcpu->fd, step[i].request, (void *)step[i].arg);
 		if (ret)
 			vcpu_failed(vcpu, ret, step[i].name, err);
 	}
