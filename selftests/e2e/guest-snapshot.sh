@@ -23,14 +23,14 @@ while [ $n -lt 14 ]; do
 	[ "$(sha256sum </tmp/data)" = "$sum" ] && same=same || same=DIFFERS
 	[ "$(wc -l </root/log)" = $n ] && disk=same || disk=DIFFERS
 	echo "TICK $n memory=$same disk=$disk time=$(date +%s) up=$(cut -d. -f1 /proc/uptime)"
-	sleep 0.2
+	[ $n -lt 7 ] && sleep 0.2 || sleep 0.6
 done
 kill $!
 echo "END $n"'
 
 # ticked CONSOLE N: the guest has said its Nth.
 ticked() {
-	grep -qas "^TICK $2 " "$work/$1"
+	grep -qasE "^([0-9]+ )?TICK $2 " "$work/$1"
 }
 
 wait_for() {
@@ -42,30 +42,31 @@ wait_for() {
 	return 1
 }
 
-# restore FILE CONSOLE [OPTION]...
-restore() {
-	local console=$work/$2 file=$work/$1
+# restore FILE CONSOLE [OPTION]...: each line of the console begins with the time when it came.
+restore() (
+	set -o pipefail
+	console=$work/$2 file=$work/$1
 	shift 2
-	timeout -k 5 $((BOOT_TIMEOUT * slow)) hvm restore "$file" "$@" >"$console" 2>&1 </dev/null
-}
+	timeout -k 5 $((BOOT_TIMEOUT * slow)) hvm restore "$file" "$@" 2>&1 </dev/null |
+		while IFS= read -r line; do
+			printf '%(%s)T %s\n' -1 "$line"
+		done >"$console"
+)
 
 # went_on CONSOLE FIRST: it did so at FIRST or later, to the end, and nothing differed.
 went_on() {
 	local first
-	first=$(grep -am1 -oE '^TICK [0-9]+' "$work/$1" | cut -d' ' -f2)
-	[ "$first" -ge "$2" ] && grep -qa '^END 14' "$work/$1" && ! grep -a DIFFERS "$work/$1" && return
+	first=$(grep -am1 -oE 'TICK [0-9]+' "$work/$1" | cut -d' ' -f2)
+	[ "$first" -ge "$2" ] && grep -qa 'END 14' "$work/$1" && ! grep -a DIFFERS "$work/$1" && return
 	tail -n 20 "$work/$1"
 	return 1
 }
 
-# time_right CONSOLE: the guest's clock shows what the host's does, some seconds ago.
+# time_right CONSOLE: the guest's clock shows what the host's does. A line may come late, but not all do.
 time_right() {
-	local guest host
-	guest=$(grep -a '^TICK' "$work/$1" | tail -n 1 | grep -oE 'time=[0-9]+' | cut -d= -f2)
-	host=$(date +%s)
-	[ "$guest" -le $((host + 1)) ] && [ "$guest" -ge $((host - 10 * slow)) ] && return
-	echo "guest $guest, host $host"
-	return 1
+	sed -nE 's/^([0-9]+) TICK .* time=([0-9]+) .*/\1 \2/p' "$work/$1" | awk '
+		{ d = $1 - $2; if (NR == 1 || d < least) least = d }
+		END { print "the host is " least " s ahead"; exit !(NR && least >= -1 && least <= 2) }'
 }
 
 refused() {
@@ -85,12 +86,16 @@ refused() {
 BOOT_CONSOLE=$work/first hvm_boot state 2 "$guest_script" --name state &
 job=$!
 check begun wait_for ticked first 2
+# It is not to come to its end meanwhile.
+hvm pause state
 mkdir -p "$work/small" "$work/one" "$work/two"
 mount -t tmpfs -o size=8M tmpfs "$work/small"
 check disk_full refused 'No space left' hvm snapshot state "$work/small/snap"
 check disk_full_nothing_left test -z "$(ls -A "$work/small")"
+touch "$work/exists"
+check snapshot_exists refused 'force' hvm snapshot state "$work/exists"
+hvm resume state
 check snapshot hvm snapshot state "$work/snap"
-check snapshot_exists refused 'force' hvm snapshot state "$work/snap"
 check snapshot_private test "$(stat -c %a "$work/snap")" = 600
 wait $job
 check first_status test $? = 0
@@ -110,7 +115,7 @@ check save hvm save one "$work/saved"
 wait $job
 check save_status test $? = 0
 check save_ended test "$(hvm ps | grep -c one)" = 0
-check saved_not_at_end test "$(grep -ac '^END' "$work/console-one")" = 0
+check saved_not_at_end test "$(grep -ac 'END 14' "$work/console-one")" = 0
 wait $job2
 check two_status test $? = 0
 check two_time time_right console-two
@@ -118,7 +123,7 @@ check two_went_on went_on console-two 2
 
 # ---- Saved ----
 
-sleep 1
+sleep 4
 head -c -1 "$work/saved" >"$work/cut"
 check cut refused 'cut off' hvm restore "$work/cut"
 head -c 3000 "$work/saved" >"$work/cut"

@@ -10,3 +10,10 @@ state_config_test_SRCS := selftests/unit/state_config_test.c selftests/unit/unit
 	$(filter-out vmm-user/main.c,$(HVM_SRCS))
 state_config_test_CFLAGS := -I$(B)/vmm-user/chipset
 state_config_test_LIBS := $(HVM_LIBS)
+# The disks of a snapshot, with devices that only count.
+UNIT_TESTS += state_disks_test
+state_disks_test_SRCS := selftests/unit/state_disks_test.c selftests/unit/unit_test.c \
+	vmm-user/state/disks.c vmm-user/state/saved_config.c \
+	$(filter virtio-backends/block/% virtio-backends/loop.c virtio-backends/state.c \
+	virtio-backends/util/%,$(HVM_SRCS))
+state_disks_test_LIBS := $(HVM_LIBS)
