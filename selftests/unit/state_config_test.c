@@ -122,8 +122,8 @@ static void config_of_anything(void)
 				if (i >= at && i < at + sizeof(h))
 					break;	/* headers have a test of their own */
 				h.crc = hv_state_crc(0, w.buf + at + sizeof(h), h.len);
-				h.header_crc = hv_state_crc(0, &h,
-							    offsetof(struct hv_state_header, header_crc));
+				hv_state_fill_header(&h, at ? "disks" : "config", h.version, 0,
+						     h.len, h.crc);
 				memcpy(w.buf + at, &h, sizeof(h));
 				at += sizeof(h) + h.len;
 			}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Overlays that take the place of disks when a guest is saved, and what is undone after an error. */
+/* Overlays that take the place of disks when a guest is saved; what is undone after an error. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
