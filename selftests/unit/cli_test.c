@@ -274,6 +274,13 @@ static void test_run_all(void)
 	CHECK_STR(cfg.accel, "/dev/kvm");
 	CHECK_EQ(cfg.serial.kind, HVM_CHARDEV_FILE);
 	CHECK_EQ(cfg.console.kind, HVM_CHARDEV_STDIO);
+	/* As they were given, for saved state. */
+	CHECK_EQ(cfg.nr_options, 14);
+	CHECK_STR(cfg.option[0].name, "kernel");
+	CHECK_STR(cfg.option[0].value, "K");
+	CHECK_STR(cfg.option[4].value, "d2,readonly");
+	CHECK_STR(cfg.option[13].name, "no-reboot");
+	CHECK(!cfg.option[13].value);
 	hvm_config_free(&cfg);
 }
 
@@ -281,6 +288,7 @@ static void test_run_console(void)
 {
 	CHECK_EQ(RUN("--kernel", "K", "--console", "stdio"), 0);
 	CHECK_EQ(cfg.serial.kind, HVM_CHARDEV_NONE);
+	hvm_config_free(&cfg);
 	CHECK_EQ(RUN("--kernel", "K", "--console", "stdio", "--serial", "stdio"), -EINVAL);
 	CHECK(strstr(err.msg, "both"));
 }
