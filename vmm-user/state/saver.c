@@ -37,6 +37,10 @@ int hvm_saver_prepare(struct hvm_saver *s, const char *path, bool force, bool go
 	if (s->status == HVM_SAVE_ACTIVE)
 		return hv_err_set(err, -EBUSY, "it is being saved to %s already",
 				  hvm_state_job_path(s->job));
+	/* A child's copy of shared memory is no copy, and other processes' state is not ours. */
+	if (s->vm->ram.fd >= 0)
+		return hv_err_set(err, -ENOTSUP, "its memory is shared with devices in other processes "
+				  "(vhost-user); such a guest cannot be saved yet");
 	ret = hvm_state_job_create(path, force, s->vm->ram.size, &s->job, err);
 	if (ret)
 		return ret;
