@@ -685,9 +685,17 @@ struct virtio_dev *hvm_devices_balloon(const struct hvm_devices *d)
 static int find_disk(const struct hvm_devices *d, const char *id, unsigned int *n,
 		     struct hv_err *err)
 {
-	for (*n = 0; *n < d->cfg->nr_disks; (*n)++)
-		if (!strcmp(d->disk[*n]->id, id))
+	char name[16];
+
+	for (*n = 0; *n < d->cfg->nr_disks; (*n)++) {
+		snprintf(name, sizeof(name), "blk%u", *n);
+		if (strcmp(name, id))
+			continue;
+		if (d->image[*n])
 			return 0;
+		return hv_err_set(err, -EBUSY, "%s: %s", id, d->disk[*n] ? "the guest is being saved" :
+				  "another process serves this disk");
+	}
 	return hv_err_set(err, -ENOENT, "it has no disk \"%s\"; the first is blk0", id);
 }
 

@@ -498,11 +498,15 @@ void hvm_machine_disk(const struct hvm_machine *m, unsigned int n, struct hvm_di
 {
 	const struct blk_image *img = hvm_devices_image(m->devices, n);
 
-	*info = (struct hvm_disk_info){
-		.file = blk_filename(img), .format = blk_format_name(img), .size = blk_size(img),
-		.allocated = blk_allocated(img), .readonly = blk_is_readonly(img),
-	};
+	*info = (struct hvm_disk_info){ 0 };
 	snprintf(info->id, sizeof(info->id), "blk%u", n);
+	if (!img)
+		return;
+	info->file = blk_filename(img);
+	info->format = blk_format_name(img);
+	info->size = blk_size(img);
+	info->allocated = blk_allocated(img);
+	info->readonly = blk_is_readonly(img);
 }
 
 void hvm_machine_stats(struct hvm_machine *m, hvm_stat_fn fn, void *opaque)

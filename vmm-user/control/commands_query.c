@@ -217,6 +217,15 @@ static json_t *image_json(const struct hvm_disk_info *disk)
 			 (json_int_t)disk->allocated);
 }
 
+static json_t *inserted_json(const struct hvm_disk_info *disk, const struct hvm_disk_config *limits)
+{
+	return json_pack("{s:s, s:b, s:s, s:b, s:I, s:i, s:i, s:I, s:i, s:i, s:o}",
+			 "file", disk->file, "ro", disk->readonly, "drv", disk->format,
+			 "encrypted", 0, "bps", (json_int_t)limits->limit_bytes, "bps_rd", 0,
+			 "bps_wr", 0, "iops", (json_int_t)limits->limit_iops, "iops_rd", 0,
+			 "iops_wr", 0, "image", image_json(disk));
+}
+
 QMP_HANDLER(qmp_query_block)
 {
 	const struct hvm_config *cfg = hvm_machine_config(m);
@@ -225,19 +234,14 @@ QMP_HANDLER(qmp_query_block)
 
 	hvm_machine_info(m, &info);
 	for (unsigned int i = 0; i < cfg->nr_disks; i++) {
-		const struct hvm_disk_config *limits = &cfg->disk[i];
 		struct hvm_disk_info disk;
-		json_t *inserted;
+		json_t *inserted = NULL;
 
 		hvm_machine_disk(m, i, &disk);
-		inserted = json_pack("{s:s, s:b, s:s, s:b, s:I, s:i, s:i, s:I, s:i, s:i, s:o}",
-				     "file", disk.file, "ro", disk.readonly, "drv", disk.format,
-				     "encrypted", 0, "bps", (json_int_t)limits->limit_bytes,
-				     "bps_rd", 0, "bps_wr", 0, "iops",
-				     (json_int_t)limits->limit_iops, "iops_rd", 0, "iops_wr", 0,
-				     "image", image_json(&disk));
+		if (disk.file)
+			inserted = inserted_json(&disk, &cfg->disk[i]);
 		json_array_append_new(list,
-			json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:o}", "device", disk.id,
+			json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:o*}", "device", disk.id,
 				  "qdev", disk.id, "type", "unknown", "removable", 0, "locked", 0,
 				  "io-status", strcmp(info.status, "io-error") ? "ok" : "failed",
 				  "inserted", inserted));

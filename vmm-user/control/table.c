@@ -147,7 +147,8 @@ static const struct qmp_member block_members[] = {
 	MEMBER("removable", &qmp_bool, "Always false."),
 	MEMBER("locked", &qmp_bool, "Always false."),
 	MEMBER("io-status", &io_status, "failed: the guest waits because of a disk, perhaps this one."),
-	MEMBER("inserted", &inserted, "What is in it."), END
+	OPTIONAL("inserted", &inserted, "What is in it; absent while hvm has no image of it open: another "
+		 "process serves it, or the guest is saved."), END
 };
 OBJECT(block, "BlockInfo");
 ARRAY_OF(block);

@@ -41,6 +41,15 @@ int hvm_saver_prepare(struct hvm_saver *s, const char *path, bool force, bool go
 	if (s->vm->ram.fd >= 0)
 		return hv_err_set(err, -ENOTSUP, "its memory is shared with devices in other processes "
 				  "(vhost-user); such a guest cannot be saved yet");
+	for (unsigned int i = 0; i < s->cfg->nr_disks; i++) {
+		const struct blk_image *img = hvm_devices_image(s->devices, i);
+
+		/* The state names images as the guest's options do. */
+		if (img && strcmp(blk_filename(img), s->cfg->disk[i].path))
+			return hv_err_set(err, -ENOTSUP, "blk%u is on the overlay %s, made since the guest "
+					  "was started; such a guest cannot be saved yet", i,
+					  blk_filename(img));
+	}
 	ret = hvm_state_job_create(path, force, s->vm->ram.size, &s->job, err);
 	if (ret)
 		return ret;
