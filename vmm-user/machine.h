@@ -40,7 +40,7 @@ int hvm_machine_vcpu_tid(const struct hvm_machine *m, unsigned int vcpu);
 
 struct hvm_disk_info {
 	char id[16];		/* "blk0" */
-	const char *file;	/* the image's; NULL: hvm has none open (another process has, or it is saved) */
+	const char *file;	/* the image's; NULL: hvm has none open now */
 	const char *format;
 	uint64_t size;		/* what the guest sees, bytes */
 	uint64_t allocated;	/* what the file takes, bytes */

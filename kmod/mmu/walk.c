@@ -35,7 +35,7 @@
 
 #define MAX_LEVELS	5
 /*
- * Walks that lost a race for an A or D bit before the caller is told. Other processors that walk the
+ * Walks that lost a race for an A or D bit before the caller is told. Others that walk the
  * same tables win at most one race for each of their bits; more are lost only to who clears bits.
  */
 #define MAX_TRIES	64

@@ -125,7 +125,7 @@ static int hv_task_copy(struct hv_vcpu *vcpu, u64 la, void *data, unsigned int l
 		if (!r)
 			r = write ? hv_guest_write(vcpu->vm, gpa, data, part) :
 				    hv_guest_read(vcpu->vm, gpa, data, part);
-		/* Neither can a switch be broken off and begun anew if the tables do not hold still. */
+		/* Nor can a switch be broken off and begun anew if the tables do not hold still. */
 		if (r)
 			return hv_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
 	}

@@ -4,7 +4,7 @@
 
 #include "schema.h"
 
-/* Handlers of the table in table.c: commands.c, commands_block.c, and commands_query.c for what only asks. */
+/* Handlers of the table in table.c; those that only ask are in commands_query.c. */
 #define QMP_HANDLER(name) \
 	json_t *name(struct hvm_machine *m, const json_t *arguments, struct hv_err *err)
 

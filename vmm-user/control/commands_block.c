@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Commands of the control socket that change disks; see commands.h. The table has checked their arguments. */
+/* Commands of the control socket that change disks. The table has checked their arguments. */
 #include <errno.h>
 #include <string.h>
 
