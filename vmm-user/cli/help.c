@@ -9,7 +9,8 @@
 const struct hvm_command *const hvm_commands[] = {
 	&hvm_cmd_run, &hvm_cmd_ps, &hvm_cmd_info, &hvm_cmd_console, &hvm_cmd_stop, &hvm_cmd_reset,
 	&hvm_cmd_pause, &hvm_cmd_resume, &hvm_cmd_balloon, &hvm_cmd_disk, &hvm_cmd_save,
-	&hvm_cmd_snapshot, &hvm_cmd_restore, &hvm_cmd_stats, &hvm_cmd_events, &hvm_cmd_qmp, &hvm_cmd_help, NULL,
+	&hvm_cmd_snapshot, &hvm_cmd_restore, &hvm_cmd_stats, &hvm_cmd_events, &hvm_cmd_qmp,
+	&hvm_cmd_help, NULL,
 };
 
 const struct hvm_command *hvm_command_find(const char *name)
