@@ -38,7 +38,7 @@ in_gdb() {
 }
 
 new_overlay control
-BOOT_TIMEOUT=600 hvm_boot control 2 'echo CONTROL-UP; while :; do sleep 1; done' --name control --balloon --console pty \
+GUEST_APPEND=hv.modules=more BOOT_TIMEOUT=600 hvm_boot control 2 'echo CONTROL-UP; while :; do sleep 1; done' --name control --balloon --console pty \
 	--serial "file:$work/serial" --gdb "unix:$work/gdb,wait" &
 pid=$!
 

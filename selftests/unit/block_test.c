@@ -585,6 +585,61 @@ static void test_kill(void)
 	CHECK(leaks < 25);
 }
 
+/* ---- What was answered outlives a process that ends without a word ---- */
+
+/* In a child: each cluster is written in two pieces, one zeroed; no flush, no close. */
+static void write_and_vanish(void)
+{
+	const struct blk_open_opts opts = {
+		.filename = "t", .format = BLK_FORMAT_QCOW2, .outlives_process = true,
+	};
+	struct hv_err err = { 0 };
+	struct blk_image *img;
+	struct test_queue tq;
+
+	CHECK(!blk_open(&opts, &img, &err), "%s", err.msg);
+	tq_open(&tq, img);
+	for (uint64_t off = 0; off < 8u << 20; off += 32768) {
+		memset(buf, (int)(1 + off / 32768 % 250), 32768);
+		CHECK(!tq_rw(&tq, BLK_WRITE, off, buf, 32768, 0));
+	}
+	CHECK(!tq_rw(&tq, BLK_WRITE_ZEROES, 1u << 20, NULL, 65536, 0));
+	CHECK(!tq_rw(&tq, BLK_WRITE, 1u << 20, buf, 32768, 0));
+	_exit(0);
+}
+
+static void test_vanish(void)
+{
+	struct blk_image *img;
+	struct test_queue tq;
+	uint8_t last;
+	int status;
+	pid_t pid;
+
+	run("qemu-img create -f qcow2 base 8M && qemu-io -c 'write -P 251 0 8M' base && "
+	    "qemu-img create -f qcow2 -b base -F qcow2 t");
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		write_and_vanish();
+	CHECK(waitpid(pid, &status, 0) == pid && !status);
+	run("qemu-img check -r leaks t");
+	img = test_open("t", BLK_FORMAT_QCOW2, false);
+	tq_open(&tq, img);
+	last = (uint8_t)(1 + ((8u << 20) / 32768 - 1) % 250);
+	for (uint64_t off = 0; off < 8u << 20; off += 32768) {
+		uint8_t want = (uint8_t)(1 + off / 32768 % 250);
+
+		if (off >= 1u << 20 && off < (1u << 20) + 65536)
+			want = off == 1u << 20 ? last : 0;
+		CHECK(!tq_rw(&tq, BLK_READ, off, buf, 32768, 0));
+		CHECK(all_are(buf, 32768, want), "at %llu", (unsigned long long)off);
+	}
+	tq_close(&tq);
+	CHECK(!blk_close(img));
+	check_clean("t", false);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
@@ -595,6 +650,7 @@ int main(int argc, char **argv)
 		{ "host file system full", test_full_disk },
 		{ "batches and many elements", test_batch },
 		{ "kill -9", test_kill },
+		{ "what was answered outlives the process", test_vanish },
 		{ "four queues at once", test_queues },
 	};
 

@@ -180,6 +180,7 @@ int blk_open(const struct blk_open_opts *opts, struct blk_image **res, struct hv
 		blk_close(img);
 		return ret;
 	}
+	img->outlives_process = opts->outlives_process;
 	*res = img;
 	return 0;
 }
@@ -232,6 +233,7 @@ int blk_snapshot_external(struct blk_image **img, const char *path, struct hv_er
 		unlink(path);
 		return ret;
 	}
+	top->outlives_process = below->outlives_process;
 	*img = top;
 	return 0;
 }

@@ -26,6 +26,11 @@ struct blk_open_opts {
 	 */
 	enum blk_format format;
 	bool readonly;
+	/*
+	 * What was answered outlives this process even if nobody flushes or closes: requests that
+	 * change tables are answered when those are in the file, in the order of a flush.
+	 */
+	bool outlives_process;
 };
 
 /* Returns 0 and the image, or -errno with a one-line message naming the file and the reason. */

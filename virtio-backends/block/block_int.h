@@ -183,6 +183,7 @@ struct blk_image {
 	uint64_t size;
 	uint64_t align;			/* cluster size: what ranges in flight are rounded to */
 	bool readonly;
+	bool outlives_process;		/* see struct blk_open_opts */
 	bool serialise;			/* requests must go through the tracker */
 	struct blk_image *backing;	/* owned; read-only */
 	struct blk_tracker tracker;

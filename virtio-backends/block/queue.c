@@ -336,7 +336,7 @@ void blk_submit(struct blk_queue *q, struct blk_req *req)
 {
 	struct blk_image *img = q->img;
 	struct blk_ctx *ctx = ctx_get(q, req);
-	bool fua = req->op == BLK_WRITE && (req->flags & BLK_REQ_FUA);
+	bool fua = req->op == BLK_WRITE && ((req->flags & BLK_REQ_FUA) || img->outlives_process);
 
 	if (!ctx) {
 		q->inflight++;

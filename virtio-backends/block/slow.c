@@ -58,26 +58,33 @@ int blk_read_buf(struct blk_image *img, uint64_t off, void *buf, uint64_t len)
 	return blk_read_sync(img, off, &iov, 1, len);
 }
 
-static int request_run(struct blk_image *img, struct blk_req *req)
+static int request_change(struct blk_image *img, struct blk_req *req)
 {
-	int ret;
-
 	switch (req->op) {
-	case BLK_READ:
-		return blk_read_sync(img, req->offset, req->iov, req->iovcnt, req->len);
 	case BLK_WRITE:
-		ret = img->drv->write(img, req->offset, req->iov, req->iovcnt, req->len);
-		if (!ret && (req->flags & BLK_REQ_FUA))
-			ret = img->drv->flush(img);
-		return ret;
+		return img->drv->write(img, req->offset, req->iov, req->iovcnt, req->len);
 	case BLK_DISCARD:
 		return img->drv->discard(img, req->offset, req->len);
 	case BLK_WRITE_ZEROES:
 		return img->drv->zero(img, req->offset, req->len, req->flags & BLK_REQ_UNMAP);
-	case BLK_FLUSH:
-		return img->drv->flush(img);
+	default:
+		return -EINVAL;
 	}
-	return -EINVAL;
+}
+
+static int request_run(struct blk_image *img, struct blk_req *req)
+{
+	int ret;
+
+	if (req->op == BLK_READ)
+		return blk_read_sync(img, req->offset, req->iov, req->iovcnt, req->len);
+	if (req->op == BLK_FLUSH)
+		return img->drv->flush(img);
+	ret = request_change(img, req);
+	if (!ret && ((req->op == BLK_WRITE && (req->flags & BLK_REQ_FUA)) ||
+		     (img->outlives_process && !img->drv->flush_simple(img))))
+		ret = img->drv->flush(img);
+	return ret;
 }
 
 int blk_request_sync(struct blk_image *img, struct blk_req *req)

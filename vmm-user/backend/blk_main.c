@@ -58,6 +58,8 @@ static int open_disk(const char *value, const char *name, struct virtio_dev **de
 				 "virtual machine", value);
 	opts = (struct blk_open_opts){
 		.filename = disk.path, .format = disk.format, .readonly = disk.readonly,
+		/* The guest's writes must not end with a back end that is killed. */
+		.outlives_process = true,
 	};
 	if (!ret)
 		ret = blk_open(&opts, &image, err);
